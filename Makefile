@@ -1,0 +1,51 @@
+# make demo   the main job, offline: tags the demo videos with the demo model and shows the result
+# make test   the test suite
+# Both set up everything they need in .venv first.
+
+# The first that is there, starts, and is of a version that is supported.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+SOURCES := flows tasks tests demo benchmarks deployments
+
+.PHONY: demo demo-model test test-slow lint types bench up down clean
+
+# Made again when what is installed changes. The constraints hold the set that was tested.
+.venv/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" \
+		|| { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing into .venv (a few minutes the first time) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/installed
+	@$(BIN)/python demo/run.py
+
+demo-model: .venv/installed
+	$(BIN)/python demo/train_model.py
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: .venv/installed
+	$(BIN)/mypy
+
+bench: .venv/installed
+	@for script in benchmarks/*.py; do \
+		echo "== python $$script"; $(BIN)/python -W ignore $$script || exit 1; \
+	done
+
+up down: .venv/installed
+	@$(BIN)/python deployments/local.py $@
+
+clean:
+	rm -rf .venv .state build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
