@@ -1,0 +1,1 @@
+"""Plain functions that do the work, and the Prefect tasks over them."""

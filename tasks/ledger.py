@@ -1,0 +1,78 @@
+"""The failure ledger: beside each manifest, why samples of it have no tags.
+
+``<manifest>.failures`` holds one JSON object a line::
+
+    {"manifest": ..., "line": 7, "video": "s3://b/a.mp4", "error": "missing", "reason": ...,
+     "time": "2026-01-31T02:00:00+00:00"}
+
+It tells the state after the last merge of that manifest: written anew each time, and removed when
+nothing fails any more.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from tasks.errors import ManifestError
+from tasks.storage import LEDGER_SUFFIX, overwrite, redact, remove, scratch
+
+BUFFER_BYTES = 1 << 20
+
+
+def ledger_of(manifest: str) -> str:
+    """Where the failures of this manifest are written."""
+    return manifest + LEDGER_SUFFIX
+
+
+class Ledger:
+    """Takes the failures of one merge, in order.
+
+    Attributes:
+        entries: how many there are.
+    """
+
+    def __init__(self, manifest: str, file: BinaryIO) -> None:
+        self.entries = 0
+        self._manifest, self._file = redact(manifest), file
+        self._time = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def add(self, line: int | None, video: str | None, error: str, reason: str) -> None:
+        """Record one failure; no ``line`` and ``video`` when it is the manifest's as a whole."""
+        entry = {
+            "manifest": self._manifest,
+            "line": line,
+            "video": None if video is None else redact(video),
+            "error": error,
+            "reason": reason,
+            "time": self._time,
+        }
+        self._file.write(json.dumps(entry, ensure_ascii=False).encode(errors="replace") + b"\n")
+        self.entries += 1
+
+
+@contextmanager
+def writing(manifest: str, target: str) -> Iterator[Ledger]:
+    """Collect the failures of ``manifest``; they become the ledger of ``target`` in the end,
+    unless an exception ends it.
+
+    Raises:
+        ManifestError: the store refuses the ledger.
+        TransientError: the store did not answer.
+    """
+    url = ledger_of(target)
+    with scratch(url) as path:
+        with path.open("wb", buffering=BUFFER_BYTES) as file:
+            ledger = Ledger(manifest, file)
+            yield ledger
+        if ledger.entries:
+            overwrite(url, path)
+        else:
+            remove(url)
+
+
+def refuse(error: ManifestError, manifest: str, target: str) -> None:
+    """Record that a manifest is refused as a whole. Raises as :func:`writing`."""
+    with writing(manifest, target) as ledger:
+        ledger.add(error.line, None, "manifest", error.reason)

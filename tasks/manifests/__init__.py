@@ -1,0 +1,127 @@
+"""Manifests: what a sample is, and the reader-writer of each format behind one interface.
+
+A new format is one module here with a class that satisfies :class:`ManifestFormat`, and its line
+in ``_FORMATS``. Modules are imported when first asked for: a run on JSONL never loads pyarrow.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import BinaryIO, NamedTuple, Protocol, cast
+
+from tasks.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Where in a sample things are.
+
+    Attributes:
+        videos: key of the list of video paths (or of the one path).
+        tags: key of the field that the run writes.
+        meta: key of the object that holds ``tags``; None means the top level of the sample.
+    """
+
+    videos: str = "videos"
+    tags: str = "video_audio_tags"
+    meta: str | None = None
+
+
+class Sample(NamedTuple):
+    """What a run needs to know of one sample.
+
+    Attributes:
+        line: 1-based line of a text manifest, 1-based row of a table.
+        videos: paths or URLs as they stand in the manifest; empty when there are none.
+        tagged: the tag field is there and is not null.
+        fault: why this sample can be given no tags (its ``videos`` is a number, its ``meta`` a
+            string); None for a sound sample. One odd sample must not cost a manifest of a
+            million others their tags: it has no ``videos``, is left as it is and recorded.
+    """
+
+    line: int
+    videos: list[str]
+    tagged: bool
+    fault: str | None = None
+
+
+TagSample = Callable[[Sample], list[str] | None]
+"""Gives the tags of a sample, one label a video, or None to leave the sample as it is."""
+
+
+class ManifestFormat(Protocol):
+    """Reads and rewrites one file format. Raises ManifestError on what it cannot read.
+
+    The ``source`` of a format in :data:`RANDOM_ACCESS` is seekable; that of the others need not be.
+    ManifestErrors carry no URL (the stream has none); :func:`tasks.storage.named` adds it.
+    """
+
+    def read(self, source: BinaryIO, fields: Fields) -> Iterator[Sample]:
+        """Stream the samples; memory does not grow with the file."""
+        ...
+
+    def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
+        """Copy ``source`` to ``target``; samples for which ``tag`` gives tags gain (or replace)
+        the field, all else stays as it was. ``tag`` is called once for every sample, in order;
+        for a sample with a ``fault`` its answer is not used."""
+        ...
+
+
+_FORMATS = {
+    ".jsonl": "jsonl:JsonLines",
+    ".ndjson": "jsonl:JsonLines",
+    ".json": "json_array:JsonArray",
+    ".parquet": "parquet:Parquet",
+    ".csv": "csv_table:Csv",
+    ".tsv": "csv_table:Tsv",
+}
+RANDOM_ACCESS = frozenset({".parquet"})
+COMPRESSIONS = frozenset({".gz", ".zst", ".bz2"})
+
+
+def extensions(url: str) -> tuple[str, str]:
+    """The format's extension and the compression's, each "" when it is not a known one:
+    ``a/B.JSONL.gz`` -> ``(".jsonl", ".gz")``."""
+    stem, dot, last = url.rpartition("/")[2].lower().rpartition(".")
+    compression = dot + last if dot + last in COMPRESSIONS else ""
+    if compression:
+        _, dot, last = stem.rpartition(".")
+    known = dot + last in _FORMATS and not (compression and dot + last in RANDOM_ACCESS)
+    return (dot + last if known else ""), compression
+
+
+def is_manifest(url: str) -> bool:
+    """Whether the name ends as a manifest's does."""
+    return extensions(url)[0] != ""
+
+
+def needs_random_access(url: str) -> bool:
+    """Whether this manifest is read with seeks (Parquet) and not from start to end."""
+    return extensions(url)[0] in RANDOM_ACCESS
+
+
+@cache
+def _format(extension: str, compression: str) -> ManifestFormat:
+    module, _, name = _FORMATS[extension].partition(":")
+    inner = cast(ManifestFormat, getattr(import_module(f"tasks.manifests.{module}"), name)())
+    if not compression:
+        return inner
+    wrapper = import_module("tasks.manifests.compressed").Compressed(inner, compression)
+    return cast(ManifestFormat, wrapper)
+
+
+def format_of(url: str) -> ManifestFormat:
+    """The reader-writer for this manifest, by its extension.
+
+    Raises:
+        ConfigurationError: no format has this extension.
+    """
+    extension, compression = extensions(url)
+    if not extension:
+        known = ", ".join(_FORMATS)
+        raise ConfigurationError(
+            f"{url} is not a manifest that can be read: its name must end in one of {known} "
+            f"(text also with {', '.join(sorted(COMPRESSIONS))})."
+        )
+    return _format(extension, compression)

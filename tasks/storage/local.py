@@ -1,0 +1,118 @@
+"""Replace a local file in one step, so that neither a crash nor a second run loses anything."""
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tasks.errors import ManifestChanged
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+@contextmanager
+def scratch(folder: str | None, name: str) -> Iterator[Path]:
+    """A new empty file that is removed in the end unless it was moved: hidden beside a local
+    target (a rename does not cross file systems), in the temporary folder for a remote one."""
+    if folder is None:
+        handle, path = tempfile.mkstemp(prefix=f"{name[:100]}.")
+    else:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        path = str(Path(folder) / f".{name[:100]}.{uuid.uuid4().hex}.tmp")
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    os.close(handle)
+    try:
+        yield Path(path)
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
+    """Put ``file`` at ``path``, which keeps its mode, its owner and, if it is one, its link.
+
+    Raises:
+        ManifestChanged: ``is_expected`` says no, asked while no other run can replace the file.
+    """
+    target = Path(os.path.realpath(path))
+    with _beside(target, file) as new, _locked(target):
+        if not is_expected():
+            raise ManifestChanged(f"{path} has changed since it was read.")
+        _take_over(target, new)
+        with new.open("rb") as written:
+            os.fsync(written.fileno())
+        new.rename(target)
+        _sync_folder(target.parent)
+
+
+def is_writable(folder: str) -> bool:
+    """Whether files can be made in a folder, or the folder itself where it does not exist yet."""
+    place = Path(folder)
+    while not place.exists():
+        place = place.parent
+    return os.access(place, os.W_OK | os.X_OK, effective_ids=True)
+
+
+@contextmanager
+def _beside(target: Path, file: Path) -> Iterator[Path]:
+    if file.parent.resolve() == target.parent and file.name.startswith("."):
+        yield file
+        return
+    with scratch(str(target.parent), target.name) as copy:
+        shutil.copyfile(file, copy)
+        yield copy
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Hold the target against the other runs of ours, by a hidden file that goes in the end.
+
+    Not a lock on the folder itself: NFS locks only what is open for writing. A file system that
+    cannot lock at all (Lustre without its option) leaves a gap as wide as a rename.
+    """
+    path = target.with_name(f".{target.name}.lock")
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(handle)
+                raise
+        # The holder before us has removed the file that we waited for: then it locks nothing.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                break
+        os.close(handle)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _take_over(target: Path, new: Path) -> None:
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return
+    with suppress(PermissionError):  # only root may give a file away
+        os.chown(new, old.st_uid, old.st_gid)
+    new.chmod(stat.S_IMODE(old.st_mode))
+    status = new.stat()
+    if status.st_mtime_ns <= old.st_mtime_ns:
+        # The clock of files ticks in milliseconds: two versions must never share an identity.
+        os.utime(new, ns=(status.st_atime_ns, old.st_mtime_ns + 1))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
