@@ -1,0 +1,96 @@
+"""The clip: what a model hears of a video, at the model's rate, small enough to keep."""
+
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Self
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+
+from tasks.audio.window import FRAME_SECONDS, Segment, Waveform, Window
+
+__all__ = ["Clip", "Window", "make_clip"]
+
+_FULL_SCALE = 32_767
+_HEADER = struct.Struct("<4sIIfI")  # magic, sampling rate, samples, peak, CRC-32 of what follows
+_MAGIC = b"CLP1"
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Mono sound as 16-bit integers scaled by its peak, so that quiet sound keeps its precision.
+
+    Attributes:
+        samples: int16, shape ``(n,)``; ``n == 0`` means that the video has no sound.
+        peak: the level in [0, 1] that the largest integer stands for.
+        sampling_rate: in Hz.
+    """
+
+    samples: npt.NDArray[np.int16] = field(repr=False)
+    peak: float
+    sampling_rate: int
+
+    @property
+    def is_empty(self) -> bool:
+        return self.samples.size == 0
+
+    @property
+    def waveform(self) -> Waveform:
+        """The sound as float32 in [-1, 1], shape ``(n,)``."""
+        return self.samples.astype(np.float32) * np.float32(self.peak / _FULL_SCALE)
+
+    def to_bytes(self) -> bytes:
+        """A header with a checksum, then the samples, little-endian: never pickle."""
+        sound = self.samples.astype("<i2", copy=False).tobytes()
+        return _header(self.sampling_rate, self.samples.size, self.peak, sound) + sound
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The clip that :meth:`to_bytes` wrote.
+
+        Raises:
+            ValueError: the bytes are damaged, cut short or of another kind.
+        """
+        header, sound = data[: _HEADER.size], data[_HEADER.size :]
+        if len(header) < _HEADER.size:
+            raise ValueError("a clip is cut short in its header")
+        _, sampling_rate, count, peak, _ = _HEADER.unpack(header)
+        if len(sound) != 2 * count or header != _header(sampling_rate, count, peak, sound):
+            raise ValueError("a clip is damaged: its checksum does not match")
+        return cls(np.frombuffer(sound, "<i2").astype(np.int16), peak, sampling_rate)
+
+
+def _header(sampling_rate: int, count: int, peak: float, sound: bytes) -> bytes:
+    facts = _HEADER.pack(_MAGIC, sampling_rate, count, peak, 0)
+    return _HEADER.pack(_MAGIC, sampling_rate, count, peak, zlib.crc32(sound, zlib.crc32(facts)))
+
+
+def make_clip(segments: Iterable[Segment], window: Window) -> Clip:
+    """Resample native-rate mono segments to the window's rate, join, cut and quantise them.
+
+    Each segment is resampled on its own, since a stream may change its rate on the way.
+    Less sound than one 25 ms frame gives an empty clip.
+    """
+    parts = [_resample(waveform, rate, window.sampling_rate) for rate, waveform in segments]
+    sound = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    sound = np.clip(sound[: window.num_samples], -1.0, 1.0)
+    if sound.size < int(FRAME_SECONDS * window.sampling_rate):
+        sound = sound[:0]
+    # float32, as the header keeps it: a clip is the same before and after it was stored.
+    peak = float(np.float32(np.max(np.abs(sound), initial=0.0)))
+    scale = _FULL_SCALE / peak if peak else 0.0
+    return Clip(np.round(sound * scale).astype(np.int16), peak, window.sampling_rate)
+
+
+def _resample(waveform: Waveform, rate: int, target: int) -> Waveform:
+    # Float codecs can carry NaN and infinity: through the resampler one would spoil its segment.
+    waveform = np.nan_to_num(waveform, nan=0.0, posinf=0.0, neginf=0.0)
+    if rate == target or not waveform.size:
+        return waveform
+    resampled: Waveform = librosa.resample(
+        waveform, orig_sr=rate, target_sr=target, res_type="soxr_hq"
+    )
+    return resampled

@@ -1,0 +1,230 @@
+"""Decode the start of a video's first audio stream: as much as the window needs, and no more.
+
+Runs in the child processes of the pool and imports only av and numpy.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import cast
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+from av.audio.stream import AudioStream
+from av.codec.context import ThreadType
+from av.container import InputContainer
+
+from tasks.audio.container import explain, open_container
+from tasks.audio.downmix import downmix
+from tasks.audio.extent import Readable, is_whole
+from tasks.audio.window import FRAME_SECONDS, Segment, Window
+from tasks.errors import VideoError
+
+Planar = npt.NDArray[np.float32]  # shape (channels, n)
+
+# Decoded beyond the window, so that the resampler's filter has sound on both sides of the cut.
+MARGIN_SECONDS = 0.05
+
+# Bounds against files that lie. DSD512 has the highest rate in use; 22.2 is the largest layout
+# with a name. A stream of real sound does not change its format this often, nor break so often.
+MAX_SAMPLING_RATE = 2_822_400
+MAX_CHANNELS = 24
+MAX_SEGMENTS = 64
+MAX_BROKEN_READS = 64
+MAX_CORRUPT_PACKETS = 2_000
+
+# Headers round, and the last picture may have no duration. Timestamps jitter by milliseconds.
+GRACE_SECONDS = 1.0
+HOLE_SECONDS = 0.05
+
+_FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was heard of a video.
+
+    Attributes:
+        segments: native-rate mono sound in order, one segment for each stretch of one format.
+            None at all means that the video has no sound.
+        corrupt_packets: packets that could not be read or decoded before the window was full.
+        notes: what a person should know of the sound, or None when all is well.
+    """
+
+    segments: list[Segment]
+    corrupt_packets: int = 0
+    notes: str | None = None
+
+
+@dataclass
+class _Progress:
+    """What happened so far, in seconds: the generators below write it, :func:`_judge` reads it."""
+
+    heard: float = 0.0
+    missing: float = 0.0  # holes between what was heard, by the timestamps
+    reached: float = 0.0  # how far the file goes, over all of its streams
+    corrupt: int = 0
+    last_error: str = ""
+
+    def record(self, error: av.error.FFmpegError) -> None:
+        if isinstance(error, MemoryError):
+            raise error
+        self.corrupt += 1
+        self.last_error = explain(error)
+
+
+def decode(file: Readable, window: Window) -> Decoded:
+    """The sound at the start of ``file``.
+
+    Raises:
+        VideoError: ``not-media``; ``corrupt`` (no sound although the file promises some);
+            ``unsupported`` (no decoder for its audio).
+        MemoryError: the file wants more than the process may have.
+    """
+    with open_container(file) as container:
+        if not container.streams.audio:
+            return Decoded([])
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise VideoError("unsupported", "there is no decoder for its audio stream")
+        progress = _Progress()
+        packets = _packets(container, stream, progress)
+        frames = _until_full(_frames(packets, progress), window.seconds, progress)
+        segments = [
+            (rate, _to_mono(planar, names, window)) for rate, names, planar in _segments(frames)
+        ]
+        return _judge(file, container, segments, window, progress)
+
+
+def _packets(
+    container: InputContainer, stream: AudioStream, progress: _Progress
+) -> Iterator["av.Packet[AudioStream]"]:
+    """The packets of ``stream``; those of the others only tell how far the file goes."""
+    # FFmpeg's own threads under ours deadlock and run out (PyAV#1962, torchcodec#1253).
+    stream.codec_context.thread_type = ThreadType.NONE
+    stream.codec_context.thread_count = 1
+    start = (container.start_time or 0) / av.time_base
+    for _ in range(MAX_BROKEN_READS):
+        try:
+            for packet in container.demux():
+                if packet.pts is not None and packet.time_base is not None:
+                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    progress.reached = max(progress.reached, end - start)
+                if packet.stream_index == stream.index:
+                    yield cast("av.Packet[AudioStream]", packet)
+            return
+        except av.error.FFmpegError as error:
+            progress.record(error)  # a broken read costs itself: go on behind it
+        except IndexError:
+            return  # the end: PyAV's flush stumbles over a stream that appeared on the way
+
+
+def _frames(
+    packets: Iterable["av.Packet[AudioStream]"], progress: _Progress
+) -> Iterator[av.AudioFrame]:
+    """The decoded frames; a corrupt packet costs itself, not what follows."""
+    for packet in packets:
+        if progress.corrupt >= MAX_CORRUPT_PACKETS:
+            return
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            continue  # a second flush, after a broken read at the end
+        except av.error.FFmpegError as error:
+            progress.record(error)
+            continue
+        yield from (frame for frame in frames if frame.samples and frame.sample_rate)
+
+
+def _until_full(
+    frames: Iterable[av.AudioFrame], seconds: float, progress: _Progress
+) -> Iterator[av.AudioFrame]:
+    """The frames up to a little beyond the window: the cost does not grow with the video."""
+    expected = None
+    for frame in frames:
+        if frame.sample_rate > MAX_SAMPLING_RATE:
+            raise VideoError("corrupt", f"claims a sampling rate of {frame.sample_rate:,} Hz")
+        length = frame.samples / frame.sample_rate
+        if frame.time is not None and frame.time + length <= 0:
+            continue  # before the start, by the edit list
+        yield frame
+        if frame.time is not None:
+            progress.missing += _hole(expected, frame.time)
+            expected = frame.time + length
+        progress.heard += length
+        if progress.heard >= seconds + MARGIN_SECONDS:
+            return
+
+
+def _segments(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, tuple[str, ...], Planar]]:
+    """Join frames of one rate and layout; a change on the way starts anew (faster-whisper#1451)."""
+    by_format = groupby(frames, key=lambda frame: (frame.sample_rate, frame.layout.name))
+    for count, ((rate, _), group) in enumerate(by_format):
+        if count == MAX_SEGMENTS:
+            raise VideoError("corrupt", f"changes its audio format more than {MAX_SEGMENTS} times")
+        first = next(group)
+        names = tuple(channel.name for channel in first.layout.channels[:MAX_CHANNELS])
+        yield rate, names, np.concatenate([_planar(f) for f in chain([first], group)], axis=1)
+
+
+def _planar(frame: av.AudioFrame) -> Planar:
+    """The samples of a frame as float32 in [-1, 1], shape ``(channels, n)``.
+
+    Integers are scaled by the range of their width, as libswresample does.
+    """
+    format_name = frame.format.name.removesuffix("p")
+    if format_name not in ("u8", "s16", "s32", "flt", "dbl"):  # s64, which PyAV hands out to nobody
+        return _planar(av.AudioResampler(format="dblp").resample(frame)[0])
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(frame.samples, frame.layout.nb_channels).T
+    samples = samples[:MAX_CHANNELS].astype(np.float32)
+    if format_name == "u8":
+        samples -= 128
+    if format_name in _FULL_SCALE:
+        return samples / np.float32(_FULL_SCALE[format_name])
+    return np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _to_mono(planar: Planar, names: tuple[str, ...], window: Window) -> npt.NDArray[np.float32]:
+    return planar[0] if window.channels == "first" else downmix(planar, names)
+
+
+def _judge(
+    file: Readable,
+    container: InputContainer,
+    segments: list[Segment],
+    window: Window,
+    progress: _Progress,
+) -> Decoded:
+    """Tell no sound from sound that was lost: an error must never look like silence."""
+    if progress.heard >= window.seconds:
+        return Decoded(segments, progress.corrupt, _notes(progress))
+    promised = (container.duration or 0) / av.time_base
+    breaks_off = progress.reached < promised - GRACE_SECONDS
+    whole = is_whole(file)
+    if progress.heard >= FRAME_SECONDS:
+        cut_off = breaks_off or whole is False
+        return Decoded(segments, progress.corrupt, _notes(progress, cut_off))
+    # Of a format that does not tell where it ends, only a very short sound file is believed.
+    alone = progress.heard > 0 and not container.streams.video
+    if progress.corrupt or breaks_off or not (alone if whole is None else whole):
+        reason = progress.last_error or "it is cut off, or broken from its start"
+        raise VideoError("corrupt", f"promises sound, of which nothing can be decoded: {reason}")
+    return Decoded([])
+
+
+def _notes(progress: _Progress, cut_off: bool = False) -> str | None:
+    notes = [f"cut off after {progress.reached:.1f} seconds"] if cut_off else []
+    if progress.corrupt:
+        notes.append(f"{progress.corrupt} corrupt packets left out ({progress.last_error})")
+    if progress.missing:
+        notes.append(f"{progress.missing:.1f} seconds missing in between")
+    return "; ".join(notes) or None
+
+
+def _hole(expected: float | None, time: float) -> float:
+    hole = 0.0 if expected is None else time - expected
+    return hole if hole > HOLE_SECONDS else 0.0

@@ -1,0 +1,47 @@
+"""Many channels to one, so that nothing that can be heard is lost."""
+
+import numpy as np
+import numpy.typing as npt
+
+# What each channel adds to the sum of the left and right of ITU-R BS.775-4, annex 4, table 2:
+# the front ones go to one side (1), the centre to both by 1/sqrt 2 (sqrt 2), the surround
+# channels to one side by 1/sqrt 2, and the low-frequency effects to none.
+_WEIGHTS = {"FL": 1.0, "FR": 1.0, "FC": 2**0.5, "LFE": 0.0, "LFE2": 0.0}
+_SURROUND_WEIGHT = 0.5**0.5
+
+# A mix this far below its loudest channel has cancelled itself out (antiphase stereo).
+_CANCELLED = 10 ** (-10 / 10)
+
+
+def downmix(planar: npt.NDArray[np.float32], names: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """The mono mix of ``planar``, shape ``(channels, n)``: float32, shape ``(n,)``.
+
+    The weights are normalised to a sum of 1, so that the mix of samples in [-1, 1] stays there.
+    Where the mix has 10 dB less energy than the loudest channel, that channel is taken instead:
+    the mean of an antiphase pair is silence.
+
+    Args:
+        names: FFmpeg's short name of each channel (``FL``, ``LFE`` ...).
+    """
+    if len(planar) == 1:
+        return planar.reshape(-1)
+    mixed: npt.NDArray[np.float32] = weights(names) @ planar
+    energies = [_energy(channel) for channel in planar]
+    loudest = int(np.argmax(energies))
+    if _energy(mixed) <= _CANCELLED * energies[loudest]:
+        return np.asarray(planar[loudest])
+    return mixed
+
+
+def weights(names: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """The share of each channel in the mix; all alike where the layout tells nothing."""
+    shares = np.array([_WEIGHTS.get(name, _SURROUND_WEIGHT) for name in names], np.float32)
+    if not shares.any():
+        shares = np.ones_like(shares)
+    shares /= shares.sum()
+    return shares
+
+
+def _energy(channel: npt.NDArray[np.float32]) -> float:
+    # In double precision: a damaged float stream may hold samples whose square overflows.
+    return float(np.square(channel, dtype=np.float64).sum())

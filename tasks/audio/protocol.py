@@ -1,0 +1,32 @@
+"""Messages between the pool and its child processes: JSON facts, then raw bytes. Never pickle."""
+
+import json
+import struct
+from typing import IO, Any
+
+_LENGTHS = struct.Struct("<QQ")  # bytes of JSON, bytes of payload
+
+
+def write_message(stream: IO[bytes], facts: dict[str, Any], payload: bytes = b"") -> None:
+    head = json.dumps(facts).encode()
+    stream.write(_LENGTHS.pack(len(head), len(payload)) + head)
+    stream.write(payload)
+    stream.flush()
+
+
+def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+    """The next message.
+
+    Raises:
+        EOFError: the other side has gone, perhaps in mid-message.
+    """
+    head_size, payload_size = _LENGTHS.unpack(_read_exactly(stream, _LENGTHS.size))
+    facts: dict[str, Any] = json.loads(_read_exactly(stream, head_size))
+    return facts, _read_exactly(stream, payload_size)
+
+
+def _read_exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError("the other side has gone")
+    return data

@@ -1,0 +1,139 @@
+"""Read a video where it lies: in blocks, counted, and only as long as it stays the same file."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import SEEK_END
+from typing import Any
+
+from fsspec.caching import BaseCache
+
+from tasks import storage
+from tasks.errors import ConfigurationError, VideoError
+from tasks.storage import Identity, describe, storage_errors
+
+# The fewest bytes for no more than 5 requests: see benchmarks/s3_reading.py, where s3fs's own
+# blocks of 50 MiB read 52 to 108 MB of a video.
+BLOCK_SIZE = 2**20
+_MOST_BLOCKS = 32
+
+
+class Blocks(BaseCache):  # type: ignore[misc]
+    """A cache of blocks that begin where FFmpeg reads, not at multiples of their size.
+
+    The index at the end of an MP4 then costs its own length: fsspec's ``blockcache`` reads up to
+    a block more, and the request for it.
+    """
+
+    name = "unaligned-blocks"
+
+    def __init__(self, fetcher: Callable[[int, int], bytes], size: int) -> None:
+        super().__init__(BLOCK_SIZE, fetcher, size)
+        self._blocks: deque[tuple[int, bytes]] = deque(maxlen=_MOST_BLOCKS)
+
+    def _fetch(self, start: int | None, stop: int | None) -> bytes:
+        place, end = start or 0, self.size if stop is None else min(stop, self.size)
+        parts = []
+        while place < end:
+            begin, block = self._block_with(place)
+            parts.append(block[place - begin : end - begin])
+            place += len(parts[-1])
+        return b"".join(parts)
+
+    def _block_with(self, place: int) -> tuple[int, bytes]:
+        for begin, block in self._blocks:
+            if begin <= place < begin + len(block):
+                return begin, block
+        following = [begin for begin, _ in self._blocks if begin > place]
+        end = min(place + BLOCK_SIZE, self.size, *following)
+        block = self.fetcher(place, end)
+        if len(block) < end - place:
+            raise ConnectionError(f"the storage sent {len(block)} of {end - place} bytes")
+        self._blocks.append((place, block))
+        return place, block
+
+
+class Source:
+    """What FFmpeg reads through: a binary file object that counts and remembers.
+
+    It has no ``name``, so that FFmpeg goes by the content, never by an extension.
+
+    Attributes:
+        bytes_read: what came from the disk or over the wire so far, as often as it came.
+        error: the first error in reading, which FFmpeg may take for the end of the file.
+        conditional: each request holds only for the content that the run has looked at.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.bytes_read = 0
+        self.error: Exception | None = None
+        self.conditional = "IfMatch" in getattr(file, "read_kw", {})
+        self._remote = isinstance(getattr(file, "cache", None), BaseCache)
+        if self._remote:
+            file.cache = Blocks(self._counting(file.cache.fetcher), file.size)
+
+    def _counting(self, fetch: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
+        def counted(start: int, end: int) -> bytes:
+            data = fetch(start, end)
+            self.bytes_read += len(data)
+            return data
+
+        return counted
+
+    def read(self, size: int) -> bytes:
+        try:
+            data: bytes = self._file.read(size)
+        except Exception as error:
+            self.error = self.error or error
+            raise
+        if not self._remote:
+            self.bytes_read += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+
+@contextmanager
+def opened(url: str, identity: Identity | None) -> Iterator[Source]:
+    """The video at ``url`` as a :class:`Source`.
+
+    Args:
+        identity: what the video was when the run looked. When given, a file that has become
+            another one by the end of the reading is an error; the size spares S3 a request.
+
+    Raises:
+        VideoError: ``empty-file``, ``changed``, and what the storage says is final.
+        TransientError: the storage may answer another time.
+    """
+    try:
+        with _open(url, identity) as file:
+            source = Source(file)
+            if source.seek(0, SEEK_END) == 0:
+                raise VideoError("empty-file", "the file has no bytes")
+            source.seek(0)
+            yield source
+            if source.error:
+                raise source.error
+    except storage_errors() as error:
+        raise describe(error) from error
+    except ConfigurationError as error:  # one video's odd URL does not stop a run
+        raise VideoError("unreadable", str(error)) from error
+    if identity and not source.conditional and storage.identify(url) != identity:
+        raise VideoError("changed", "changed since the run looked at it")
+
+
+def _open(url: str, identity: Identity | None) -> Any:
+    fs, path = storage.resolve(url)
+    if identity is None or not hasattr(fs, "call_s3"):
+        return fs.open(path, "rb")
+    # s3fs asks HEAD for what the run knows already, and only then reads on the condition that the
+    # object stays the same (If-Match): tell it.
+    file = fs.open(path, "rb", size=identity.size)
+    file.details = {"name": path, "size": identity.size, "ETag": f'"{identity.token}"'}
+    file.read_kw = {**file.read_kw, "IfMatch": file.details["ETag"]}
+    return file

@@ -1,0 +1,99 @@
+"""The main program of a child process: decode one video after another until the parent has gone.
+
+``python -m tasks.audio.worker MEMORY_LIMIT`` reads requests from stdin and answers on stdout (see
+:mod:`tasks.audio.protocol`). It imports neither Prefect nor librosa: a child is small and starts
+quickly, and what FFmpeg does to it is nobody else's loss.
+"""
+
+import contextlib
+import os
+import queue
+import resource
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from tasks.audio.decode import decode
+from tasks.audio.protocol import read_message, write_message
+from tasks.audio.source import opened
+from tasks.audio.window import Window
+from tasks.errors import TransientError, VideoError
+from tasks.storage import Identity
+
+
+def main() -> None:
+    _limit(int(sys.argv[1]))
+    requests = _requests(sys.stdin.buffer)
+    answers = _own_stdout()
+    write_message(answers, {"ready": True})
+    for request in requests:
+        write_message(answers, *answer(request))
+
+
+def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The facts and the samples (native-rate mono float32, one segment behind the other).
+
+    The last resort of every error: whatever happens to a video is reported as its own.
+    """
+    try:
+        return _extract(request)
+    except VideoError as error:
+        return {"kind": error.kind, "reason": error.reason}, b""
+    except TransientError as error:
+        return {"kind": error.kind, "reason": error.reason}, b""
+    except MemoryError:
+        return {"kind": "memory", "reason": "needs more memory than a video may have"}, b""
+    except Exception as error:  # noqa: BLE001 - one video must not end the child for the others
+        traceback.print_exc()
+        return {"kind": "crashed", "reason": f"{type(error).__name__}: {error}"}, b""
+
+
+def _extract(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    window = Window(**request["window"])
+    identity = Identity(**request["identity"]) if request["identity"] else None
+    with opened(request["url"], identity) as source:
+        decoded = decode(source, window)
+    facts = {
+        "segments": [(rate, waveform.size) for rate, waveform in decoded.segments],
+        "bytes_read": source.bytes_read,
+        "notes": decoded.notes,
+    }
+    return facts, b"".join(waveform.tobytes() for _, waveform in decoded.segments)
+
+
+def _requests(stream: BinaryIO) -> Iterator[dict[str, Any]]:
+    """The requests, read on a thread of their own.
+
+    A parent that dies closes the pipe: the thread sees it even while FFmpeg is busy, or stuck.
+    """
+    arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+
+    def receive() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                arrived.put(read_message(stream)[0])
+        os._exit(0)
+
+    threading.Thread(target=receive, daemon=True).start()
+    return iter(arrived.get, None)
+
+
+def _own_stdout() -> BinaryIO:
+    """Keep stdout for answers: whatever else prints there goes to stderr."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+def _limit(memory: int) -> None:
+    """A memory bomb fails in here, at ``memory`` bytes, before the machine runs out."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # macOS refuses an address-space limit; the time limit remains.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+if __name__ == "__main__":
+    main()
