@@ -1,0 +1,207 @@
+"""Put the tags into a manifest: everything else stays, nobody else's work is overwritten."""
+
+import random
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tasks import ledger
+from tasks.errors import ManifestChanged, ManifestError, TransientError, VideoError
+from tasks.manifests import Fields, Sample
+from tasks.storage import (
+    Identity,
+    identify,
+    join,
+    open_for_reading,
+    open_manifest,
+    parent,
+    replace,
+    scratch,
+)
+
+MERGE_ATTEMPTS = 10
+_FIRST_PAUSE_SECONDS = 0.05
+_BUFFER_BYTES = 1 << 20
+
+
+class Failure(Protocol):
+    """Why a video has no label."""
+
+    @property
+    def kind(self) -> str:
+        """A short stable word for grouping."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """What happened, for a person."""
+        ...
+
+
+class Outcomes(Protocol):
+    """What came of the videos of a run."""
+
+    def get(self, url: str, /) -> str | Failure | None:
+        """The label of a video, why it has none, or None when the run does not know it."""
+        ...
+
+
+@dataclass
+class MergeResult:
+    """Counts of one merge. Each sample is one of tagged, skipped, failed, pending.
+
+    Attributes:
+        samples: all in the manifest.
+        tagged: gained tags.
+        skipped: had tags already.
+        failed: left as they are since a video failed, or the sample itself is odd.
+        pending: left as they are since the run does not know a video: the sample came after it
+            was planned.
+        failures: entries in the ledger.
+        written: whether the target is a new file.
+    """
+
+    samples: int = 0
+    tagged: int = 0
+    skipped: int = 0
+    failed: int = 0
+    pending: int = 0
+    failures: int = 0
+    written: bool = False
+
+
+def merge(
+    source: str,
+    target: str,
+    fields: Fields,
+    outcomes: Outcomes,
+    *,
+    video_root: str | None = None,
+    retag: bool = False,
+) -> MergeResult:
+    """Write ``source`` with the tags of its videos to ``target``, and the ledger beside it.
+
+    A sample gains tags when all its videos have a label; one without videos gains an empty list.
+    With ``source`` as ``target`` nothing is written when there is nothing to add; another target
+    is always a full copy. When someone else has written the target meanwhile, theirs is read and
+    merged with.
+
+    Args:
+        source: manifest to read.
+        target: manifest to write, usually ``source``.
+        fields: where in a sample things are.
+        outcomes: label or failure of each video, by URL.
+        video_root: base of relative video paths; the folder of ``source`` when None.
+        retag: replace the tags of samples that have some.
+
+    Raises:
+        ManifestError: it cannot be read or written; recorded in the ledger.
+        ManifestChanged: others wrote it each time it was tried.
+        TransientError: a store did not answer.
+    """
+    for attempt in range(1, MERGE_ATTEMPTS + 1):
+        try:
+            return _merge_once(source, target, _Tagger(fields, outcomes, video_root, retag))
+        except ManifestChanged:
+            if attempt == MERGE_ATTEMPTS:
+                raise
+            time.sleep(_FIRST_PAUSE_SECONDS * attempt * random.random())
+        except ManifestError as error:
+            with suppress(ManifestError, TransientError):  # the first error says more
+                ledger.refuse(error, source, target)
+            raise
+    raise AssertionError("unreachable")
+
+
+class _Tagger:
+    """Answers for each sample of one pass, and counts."""
+
+    def __init__(
+        self, fields: Fields, outcomes: Outcomes, video_root: str | None, retag: bool
+    ) -> None:
+        self.fields, self.video_root, self.retag = fields, video_root, retag
+        self.outcomes = outcomes
+        self.result = MergeResult()
+
+    def start(self, source: str, failures: ledger.Ledger) -> None:
+        self.result, self.failures = MergeResult(), failures
+        self.base = self.video_root or parent(source)
+
+    def __call__(self, sample: Sample) -> list[str] | None:
+        self.result.samples += 1
+        if sample.tagged and not self.retag:
+            self.result.skipped += 1
+            return None
+        if sample.fault is not None:
+            self.failures.add(sample.line, None, "malformed", sample.fault)
+            self.result.failed += 1
+            return None
+        return self._tags(sample)
+
+    def _tags(self, sample: Sample) -> list[str] | None:
+        labels: list[str] = []
+        failed = 0
+        for video in sample.videos:
+            url = join(self.base, video)
+            outcome = self.outcomes.get(url)
+            if isinstance(outcome, str):
+                labels.append(outcome)
+            elif outcome is not None:
+                self.failures.add(sample.line, url, outcome.kind, outcome.reason)
+                failed += 1
+        if len(labels) == len(sample.videos):
+            self.result.tagged += 1
+            return labels
+        self.result.failed += failed > 0
+        self.result.pending += failed == 0
+        return None
+
+
+def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
+    there = None if target == source else _identity(target)
+    with scratch(target) as new:
+        with ledger.writing(source, target) as failures:
+            tagger.start(source, failures)
+            read = _rewrite(source, new, tagger)
+        result = tagger.result
+        result.failures = failures.entries
+        if target == source:
+            there, result.written = read, result.tagged > 0
+        else:
+            result.written = there is None or not _same(target, there, new)
+        if result.written:
+            replace(target, new, there)
+    return result
+
+
+def _rewrite(source: str, new: Path, tagger: _Tagger) -> Identity:
+    """Write the new version; the identity of what was read."""
+    with open_manifest(source) as manifest, new.open("wb", buffering=_BUFFER_BYTES) as output:
+        try:
+            manifest.format.rewrite(manifest.stream, output, tagger.fields, tagger)
+        except ManifestError as error:
+            if _identity(source) != manifest.identity:  # half of it is the old one, half the new
+                raise ManifestChanged(f"{source} changed while it was read.") from error
+            raise
+        return manifest.identity
+
+
+def _identity(url: str) -> Identity | None:
+    try:
+        return identify(url)
+    except VideoError as error:
+        if error.kind == "missing":
+            return None
+        raise ManifestError(url, f"cannot be written: {error.reason}") from error
+
+
+def _same(url: str, there: Identity, new: Path) -> bool:
+    if there.size != new.stat().st_size:
+        return False
+    with open_for_reading(url) as old, new.open("rb") as file:
+        while part := file.read(_BUFFER_BYTES):
+            if old.read(len(part)) != part:
+                return False
+    return True

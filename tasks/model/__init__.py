@@ -1,0 +1,51 @@
+"""The model: how it is named and what is known of it. The work is done by the modules in here.
+
+They take torch and transformers along, which are seconds to import, and are imported where a model
+is really needed: a run that has nothing to do, or that is misspelt, never waits for them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+DEFAULT_CHECKPOINT = "MIT/ast-finetuned-audioset-10-10-0.4593"
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class CheckpointId:
+    """How the user names a checkpoint.
+
+    Attributes:
+        hf_ast: id of a model on the hub, or a local folder.
+        revision: branch, tag or commit of a hub model; None is its default branch.
+        trust_remote_code: run the Python code that the checkpoint brings along.
+    """
+
+    hf_ast: str = DEFAULT_CHECKPOINT
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments that every ``from_pretrained`` takes."""
+        return {"revision": self.revision or "main", "trust_remote_code": self.trust_remote_code}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was found.
+
+    Attributes:
+        id: its name.
+        fingerprint: changes when anything changes that decides its logits.
+        sampling_rate: in Hz, that its waveforms must have.
+        num_samples: length of the window that it hears.
+        extractor: its feature extractor.
+    """
+
+    id: CheckpointId
+    fingerprint: str
+    sampling_rate: int
+    num_samples: int
+    extractor: Any

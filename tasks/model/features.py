@@ -1,0 +1,116 @@
+"""Log-mel features of the Audio Spectrogram Transformer, batched and on the model's device.
+
+ASTFeatureExtractor has two implementations: torchaudio's, which few installations have, and a
+numpy loop over frames that costs about 90 ms of CPU a clip. This is the same Kaldi filter bank
+(``compute-fbank-feats`` as in torchaudio.compliance.kaldi.fbank) as a handful of tensor operations
+over the whole batch.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import ASTFeatureExtractor
+from transformers.audio_utils import mel_filter_bank, window_function
+
+SAMPLING_RATE = 16_000
+FRAME_LENGTH = 400  # 25 ms at 16 kHz
+FRAME_SHIFT = 160  # 10 ms
+FFT_LENGTH = 512  # the power of two above the frame
+PREEMPHASIS = 0.97
+LOWEST_FREQUENCY = 20  # Hz
+ENERGY_FLOOR = float(np.finfo(np.float32).eps)
+
+Waveform = NDArray[np.float32]
+
+
+def samples_for(frames: int) -> int:
+    """Samples that fill this many frames exactly (164,080 for the 1,024 frames of AST)."""
+    return FRAME_LENGTH + (frames - 1) * FRAME_SHIFT
+
+
+def _mel_filters(mel_bins: int) -> NDArray[np.float64]:
+    """Triangles in Kaldi's mel scale, shape (FFT bins, mel bins)."""
+    with warnings.catch_warnings():
+        # At 128 bins the lowest triangles fall between two FFT bins; the checkpoints have that too.
+        warnings.simplefilter("ignore", UserWarning)
+        filters: NDArray[np.float64] = mel_filter_bank(
+            num_frequency_bins=FFT_LENGTH // 2 + 1,
+            num_mel_filters=mel_bins,
+            min_frequency=LOWEST_FREQUENCY,
+            max_frequency=SAMPLING_RATE // 2,
+            sampling_rate=SAMPLING_RATE,
+            norm=None,
+            mel_scale="kaldi",
+            triangularize_in_mel_space=True,
+        )
+    return filters
+
+
+class LogMelFeatures:
+    """The features of one :class:`ASTFeatureExtractor`, equal to its own within 5e-4.
+
+    Args:
+        extractor: the checkpoint's own, for its sizes and its normalisation; 16 kHz.
+        device: where to compute.
+    """
+
+    def __init__(self, extractor: ASTFeatureExtractor, device: torch.device) -> None:
+        if extractor.sampling_rate != SAMPLING_RATE:
+            raise ValueError(f"AST features are defined at {SAMPLING_RATE} Hz only")
+        self.frames: int = extractor.max_length
+        self.device = device
+        # One affine map: (x - mean) / (2 std), or nothing.
+        self.mean: float = extractor.mean if extractor.do_normalize else 0.0
+        self.scale: float = 2 * extractor.std if extractor.do_normalize else 1.0
+        window = window_function(FRAME_LENGTH, "hann", periodic=False)
+        mel = _mel_filters(extractor.num_mel_bins)
+        self.mel = torch.as_tensor(mel, dtype=torch.float32, device=device)
+        self.window = torch.as_tensor(window, dtype=torch.float32, device=device)
+
+    @torch.inference_mode()
+    def __call__(self, waveforms: Sequence[Waveform]) -> torch.Tensor:
+        """Features of a batch.
+
+        Args:
+            waveforms: mono, 16 kHz, in [-1, 1], each at least one frame (400 samples) long. What is
+                beyond the last frame of the window is not heard.
+
+        Returns:
+            float32, shape (batch, frames, mel bins), on the device. Frames beyond the end of a
+            waveform are 0.0 before they are normalised, as the checkpoint was trained.
+        """
+        frame_counts = torch.tensor([self._count_frames(len(w)) for w in waveforms])
+        longest = int(frame_counts.max())
+        padded = np.zeros((len(waveforms), samples_for(longest)), dtype=np.float32)
+        for row, waveform in zip(padded, waveforms, strict=True):
+            row[: len(waveform)] = waveform[: len(row)]
+        # On a CPU one clip's frames stay in the cache: half the time of the whole batch at once.
+        step = 1 if self.device.type == "cpu" else len(padded)
+        chunks = torch.split(torch.from_numpy(padded).to(self.device), step)
+        log_mel = torch.cat([self._log_mel(chunk) for chunk in chunks])
+        heard = torch.arange(longest) < frame_counts[:, None]
+        log_mel = log_mel * heard.to(self.device)[:, :, None]
+        log_mel = torch.nn.functional.pad(log_mel, (0, 0, 0, self.frames - longest))
+        normalised: torch.Tensor = (log_mel - self.mean) / self.scale
+        return normalised
+
+    def _count_frames(self, samples: int) -> int:
+        if samples < FRAME_LENGTH:
+            raise ValueError(f"a waveform of {samples} samples is shorter than one frame")
+        return min(1 + (samples - FRAME_LENGTH) // FRAME_SHIFT, self.frames)
+
+    def _log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Shape (batch, samples) to (batch, frames, mel bins)."""
+        frames = waveforms.unfold(-1, FRAME_LENGTH, FRAME_SHIFT)
+        frames = frames - frames.mean(-1, keepdim=True)
+        emphasised = frames.clone()
+        emphasised[..., 1:] -= PREEMPHASIS * frames[..., :-1]
+        # A frame's first sample has no predecessor: Kaldi repeats it.
+        emphasised[..., 0] *= 1 - PREEMPHASIS
+        emphasised *= self.window
+        spectrum = torch.view_as_real(torch.fft.rfft(emphasised, FFT_LENGTH))
+        power = spectrum.square_().sum(-1)
+        return (power @ self.mel).clamp_min_(ENERGY_FLOOR).log_()

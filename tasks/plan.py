@@ -1,0 +1,217 @@
+"""What there is to do: the manifests, and the distinct videos of their untagged samples."""
+
+import itertools
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from tasks.errors import ConfigurationError, ManifestError, TransientError
+from tasks.manifests import Fields, Sample
+from tasks.storage import (
+    absolute,
+    join,
+    list_manifests,
+    name,
+    open_manifest,
+    parent,
+    require_writable,
+)
+
+# Reading many small manifests is waiting for the storage, not work.
+_READERS = 8
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One manifest of the run.
+
+    Attributes:
+        number: its place in the run, from 0.
+        url: where it is read.
+        target: where it is written; the same as ``url`` unless an output folder was given.
+        video_root: base of its relative video paths.
+    """
+
+    number: int
+    url: str
+    target: str
+    video_root: str
+
+
+@dataclass(frozen=True)
+class ManifestPlan:
+    """What one manifest needs.
+
+    Attributes:
+        manifest: which.
+        samples: how many it holds.
+        untagged: how many of them need tags.
+        error: why it is refused, if it is.
+    """
+
+    manifest: Manifest
+    samples: int = 0
+    untagged: int = 0
+    error: ManifestError | TransientError | None = None
+
+    @property
+    def needs_merge(self) -> bool:
+        """Whether there is something to write: tags, or the copy in the output folder."""
+        return self.error is None and (
+            self.untagged > 0 or self.manifest.target != self.manifest.url
+        )
+
+
+class Failure(NamedTuple):
+    """Why a video has no tag: a short word for grouping, and a sentence."""
+
+    kind: str
+    reason: str
+
+
+class Videos:
+    """The distinct videos of a run and what came of them.
+
+    A scratch table on disk, so that memory stays flat however many there are. Videos are ordered by
+    the first manifest, and the first place in it, that names them; the order does not depend on how
+    the manifests were read.
+    """
+
+    def __init__(self) -> None:
+        # The empty name is a private file that SQLite removes by itself.
+        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._lock = threading.Lock()
+        self._db.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+            "CREATE TABLE videos (url TEXT PRIMARY KEY, manifest INT, place INT,"
+            " label TEXT, kind TEXT, reason TEXT) WITHOUT ROWID;"
+            "CREATE INDEX in_order ON videos (manifest, place);"
+        )
+
+    def add(self, manifest: int, urls: Iterable[tuple[int, str]]) -> None:
+        """Add a manifest's videos as (place, URL); a known one keeps the first of its places."""
+        self._run(
+            "INSERT INTO videos (manifest, place, url) VALUES (?, ?, ?) ON CONFLICT (url) DO UPDATE"
+            " SET manifest = excluded.manifest, place = excluded.place"
+            " WHERE (excluded.manifest, excluded.place) < (manifest, place)",
+            ((manifest, place, url) for place, url in urls),
+        )
+
+    def units(self, size: int) -> Iterator[tuple[int, list[str]]]:
+        """The videos in order, ``size`` at a time, each time with the last manifest reached."""
+        last = (-1, -1)
+        while rows := self._select(
+            "SELECT manifest, place, url FROM videos WHERE (manifest, place) > (?, ?)"
+            " ORDER BY manifest, place LIMIT ?",
+            (*last, size),
+        ):
+            last = rows[-1][:2]
+            yield last[0], [url for _, _, url in rows]
+
+    def settle(self, outcomes: Iterable[tuple[str, str | Failure]]) -> None:
+        """Record the label, or the failure, of each URL."""
+        rows = (
+            (*((None, *what) if isinstance(what, Failure) else (what, None, None)), url)
+            for url, what in outcomes
+        )
+        self._run("UPDATE videos SET label = ?, kind = ?, reason = ? WHERE url = ?", rows)
+
+    def get(self, url: str) -> str | Failure | None:
+        """The label or the failure of a video; None while it has neither or is not of this run."""
+        rows = self._select("SELECT label, kind, reason FROM videos WHERE url = ?", (url,))
+        if not rows:
+            return None
+        label, kind, reason = rows[0]
+        return label if kind is None else Failure(kind, reason)
+
+    def __len__(self) -> int:
+        return int(self._select("SELECT count(*) FROM videos", ())[0][0])
+
+    def close(self) -> None:
+        """Remove the table."""
+        self._db.close()
+
+    def _run(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
+
+    def _select(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+
+def find_manifests(
+    patterns: Sequence[str], output: str | None, video_root: str | None
+) -> list[Manifest]:
+    """List the manifests that the patterns name, each once, in order.
+
+    Raises:
+        ConfigurationError: a pattern matches none, or two would have the same copy in ``output``.
+    """
+    urls = dict.fromkeys(url for pattern in patterns for url in list_manifests(pattern))
+    manifests = [
+        Manifest(
+            number=number,
+            url=url,
+            target=join(absolute(output), name(url)) if output else url,
+            video_root=absolute(video_root) if video_root else parent(url),
+        )
+        for number, url in enumerate(urls)
+    ]
+    by_target: dict[str, str] = {}
+    for manifest in manifests:
+        other = by_target.setdefault(manifest.target, manifest.url)
+        if other != manifest.url:
+            raise ConfigurationError(
+                f"{other} and {manifest.url} have the same name and would both become "
+                f"{manifest.target}: tag them into different output folders."
+            )
+    return manifests
+
+
+def plan(
+    manifests: Sequence[Manifest], fields: Fields, videos: Videos, retag: bool
+) -> list[ManifestPlan]:
+    """Read every manifest once; the videos of the samples to tag go into ``videos``.
+
+    Raises:
+        ConfigurationError: a manifest that needs tags cannot be replaced.
+    """
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
+        read = partial(_plan_one, fields=fields, videos=videos, retag=retag)
+        plans = list(readers.map(read, manifests))
+    for folder in sorted({parent(p.manifest.target) for p in plans if p.needs_merge}):
+        require_writable(folder)
+    return plans
+
+
+def _plan_one(manifest: Manifest, fields: Fields, videos: Videos, retag: bool) -> ManifestPlan:
+    counts = Counter[bool]()
+
+    def videos_to_tag(samples: Iterable[Sample]) -> Iterator[str]:
+        for sample in samples:
+            to_tag = retag or not sample.tagged
+            counts[to_tag] += 1
+            if to_tag:
+                yield from (join(manifest.video_root, path) for path in sample.videos)
+
+    try:
+        with open_manifest(manifest.url) as opened:
+            urls = videos_to_tag(opened.format.read(opened.stream, fields))
+            # In chunks, for memory. A manifest that is refused further down leaves its first videos
+            # in the run; their tags are found in the cache once it is mended.
+            for place in itertools.count(step=_CHUNK):
+                if not (chunk := list(itertools.islice(urls, _CHUNK))):
+                    break
+                videos.add(manifest.number, enumerate(chunk, place))
+    except (ManifestError, TransientError) as error:
+        return ManifestPlan(manifest, error=error)
+    return ManifestPlan(manifest, samples=counts.total(), untagged=counts[True])
