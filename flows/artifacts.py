@@ -1,0 +1,113 @@
+"""What a person sees of a run in Prefect's UI: its progress, then its summary."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import httpx
+import pandas as pd
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.exceptions import PrefectHTTPStatusError
+
+from flows import tables
+from flows.charts import data_uri
+from flows.progress import Pace
+from flows.summary import Summary
+
+MANIFEST_ROWS = 500
+"""The UI becomes slow beyond some thousand cells; the report and the ledgers hold more."""
+
+_SECONDS_BETWEEN_UPDATES = 5.0
+
+
+class ProgressArtifact:
+    """Shows the pace of a run, every few seconds at most: each update is a request."""
+
+    def __init__(self) -> None:
+        self._artifact: UUID | None = None
+        self._shown = 0.0
+
+    def __call__(self, pace: Pace) -> None:
+        """Show it, if it is time."""
+        over = pace.done >= pace.total
+        if over or self._artifact is None or pace.elapsed - self._shown >= _SECONDS_BETWEEN_UPDATES:
+            self._shown = pace.elapsed
+            _tolerant(lambda: self._show(pace))
+
+    def _show(self, pace: Pace) -> None:
+        percent = round(100 * pace.done / max(1, pace.total), 1)
+        if self._artifact is None:
+            artifact = create_progress_artifact(percent, "tag-videos-progress", str(pace))
+            assert isinstance(artifact, UUID)
+            self._artifact = artifact
+        else:
+            update_progress_artifact(self._artifact, progress=percent, description=str(pace))
+
+
+def publish(summary: Summary) -> None:
+    """The summary of a run; for one that had nothing to do a few lines, no more."""
+    _tolerant(lambda: create_markdown_artifact(markdown(summary), key="tag-videos-summary"))
+    if summary.rows:
+        _tolerant(lambda: _publish_manifests(summary))
+
+
+def _publish_manifests(summary: Summary) -> None:
+    table = tables.manifests(summary, MANIFEST_ROWS)
+    idle = summary.manifests - len(summary.rows)
+    more = len(summary.rows) - len(table)
+    said = [f"{len(table):,} manifests, those with failures first."]
+    said += [f"{more:,} more are not shown."] if more else []
+    said += [f"{idle:,} had nothing to do."] if idle > 0 else []
+    records = [
+        {str(name): value for name, value in row.items()} for row in table.to_dict("records")
+    ]
+    create_table_artifact(records, key="tag-videos-manifests", description=" ".join(said))
+
+
+def markdown(summary: Summary) -> str:
+    """The summary as the UI renders it: tables, and the chart as an image."""
+    parts = [_table(tables.counts(summary))]
+    if summary.tags:
+        alt = ", ".join(f"{tag} {count}" for tag, count in summary.tags.most_common(5))
+        parts += ["## Tags", f"![{_plain(alt)}]({data_uri(tables.tag_chart(summary))})"]
+    if summary.failures:
+        parts += ["## Videos that failed", _table(tables.failures(summary))]
+    if summary.problems:
+        shown = [f"- {_plain(problem)}" for problem in summary.problems[:20]]
+        parts += ["## Manifests left as they are", "\n".join(shown)]
+    return "\n\n".join(parts)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    numbers = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    rows = [
+        list(frame.columns),
+        ["--:" if number else "---" for number in numbers],
+        *frame.itertuples(index=False, name=None),
+    ]
+    return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return "<br>".join(_plain(str(entry)) for entry in value)
+    return f"{value:,}" if isinstance(value, int) else _plain(str(value))
+
+
+def _plain(text: str) -> str:
+    """The text as it is: file names may hold what Markdown or HTML takes for its own."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
+    return "".join(f"\\{char}" if char in "\\`*_[]|!#" else char for char in text)
+
+
+def _tolerant(show: Callable[[], object]) -> None:
+    """What is only shown must not end a run that does its work."""
+    try:
+        show()
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        get_run_logger().warning("not shown in the UI, the server refused it: %s", error)

@@ -1,0 +1,63 @@
+"""Show the cache and make room in it.
+
+python flows/cache.py show  [--cache URL]
+python flows/cache.py prune [--cache URL] [--days N]
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console
+
+from flows.terminal import table
+from tasks.cache import Cache, default_cache
+from tasks.errors import ConfigurationError, TransientError
+from tasks.storage import absolute, redact
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says; 0 when it was done."""
+    options = _parser().parse_args(argv)
+    console = Console()
+    try:
+        cache = Cache(absolute(options.cache or default_cache()))
+        if options.action == "prune":
+            console.print(f"removed {cache.prune(options.days)}")
+        console.print(redact(cache.url), highlight=False)
+        entries = by_age(cache)
+        console.print("nothing" if entries.empty else table(entries))
+    except (ConfigurationError, TransientError) as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
+        return 1
+    return 0
+
+
+def by_age(cache: Cache) -> pd.DataFrame:
+    """Entries and megabytes of each kind, by the days since their last use."""
+    ages = {"today": 1, "this week": 7, "this month": 30, "longer ago": sys.maxsize}
+    now = pd.Timestamp.now("UTC")
+    counted: dict[tuple[str, str], list[float]] = {}
+    for entry in cache.entries():
+        days = (now - pd.Timestamp(entry.used)).days
+        age = next(name for name, limit in ages.items() if days < limit)
+        total = counted.setdefault((entry.kind, age), [0, 0.0])
+        total[0] += 1
+        total[1] += entry.size / 1e6
+    rows = [(*key, int(entries), round(size, 1)) for key, (entries, size) in counted.items()]
+    frame = pd.DataFrame(rows, columns=["kind", "last used", "entries", "MB"])
+    order = frame["last used"].map(list(ages).index)
+    return frame.assign(order=order).sort_values(["kind", "order"]).drop(columns="order")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cache.py", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("action", choices=["show", "prune"])
+    parser.add_argument("--cache", metavar="URL", help="default: the folder that the flow uses")
+    parser.add_argument("--days", type=float, default=30, help="unused for so long (default 30)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""The command line of the flow: options, exit status, and what is printed where."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
+
+from prefect import Flow, State
+from prefect.exceptions import ParameterTypeError
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
+from rich.console import Console
+
+from flows.summary import Summary
+from flows.terminal import show
+from flows.verdict import DRY_RUN, MISCONFIGURED
+from tasks.model import DEFAULT_CHECKPOINT
+
+DONE, INCOMPLETE, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+# The first start migrates the server's database; Prefect gives up after 20 s by default.
+_SERVER_START_SECONDS = 300
+
+
+def run_command(flow: Flow[..., Any], argv: Sequence[str] | None = None) -> int:
+    """Run the flow as the command line says.
+
+    Args:
+        flow: takes the options as its parameters.
+        argv: the options; those of the process when None.
+
+    Returns:
+        0 when every sample is tagged, 1 when some are not, 2 when the run could not start.
+    """
+    options = vars(_parser().parse_args(argv))
+    as_json = options.pop("json")
+    try:
+        state = _run(flow, options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return _report(state, as_json)
+
+
+def _run(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:
+    settings: dict[Any, Any] = {}
+    if not PREFECT_API_URL.value():
+        _say("Starting a temporary Prefect server; set PREFECT_API_URL to use one that is running.")
+        settings = {
+            PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: _SERVER_START_SECONDS,
+            PREFECT_SERVER_ANALYTICS_ENABLED: False,
+        }
+    with temporary_settings(settings):
+        state = cast("State[Any]", flow(**parameters, return_state=True))
+        return state
+
+
+def _report(state: State[Any], as_json: bool) -> int:
+    if state.name == MISCONFIGURED:
+        return _refuse(str(state.message))
+    facts = state.result(raise_on_failure=False)
+    if isinstance(facts, ParameterTypeError):
+        return _refuse(" ".join(str(facts).split()))
+    if not isinstance(facts, dict):  # what stopped the run
+        _say(f"error: {state.message}")
+    elif as_json:
+        print(json.dumps(Summary.from_dict(facts).counts()), flush=True)
+    else:
+        show(Summary.from_dict(facts), Console())
+        print(f"{state.name}: {state.message}", flush=True)
+    return DONE if state.name in ("Completed", DRY_RUN) else INCOMPLETE
+
+
+def _refuse(sentence: str) -> int:
+    _say(f"error: {sentence}")
+    return MISUSED
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options; one that is not given is left to the flow's own default."""
+    parser = argparse.ArgumentParser(
+        prog="tag.py",
+        description="Tag the videos of manifests by their sound.",
+        argument_default=argparse.SUPPRESS,
+    )
+    add = parser.add_argument
+    add("manifests", nargs="+", metavar="MANIFEST", help="file, folder or glob; a path or URL")
+    add("--hf-ast", metavar="ID_OR_FOLDER", help=f"the model (default {DEFAULT_CHECKPOINT})")
+    add("--revision", metavar="REV", help="pin of a hub model")
+    add("--trust-remote-code", action="store_true", help="run code that the model brings along")
+    add("--tag-field-name", metavar="NAME", help="default video_audio_tags")
+    add("--meta-field", metavar="NAME", help="keep the tags in this dict field of the sample")
+    add("--video-key", metavar="NAME", help="default videos")
+    add("--video-root", metavar="URL", help="base of relative video paths (default: manifest's)")
+    add("--output", metavar="URL", help="folder for the tagged copies (default: in place)")
+    add("--channels", choices=["mix", "first"], help="default mix")
+    add("--batch-size", type=_positive, metavar="N", help="clips the model takes at a time")
+    add("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default auto)")
+    add("--dtype", choices=["auto", "float32", "bfloat16"], help="default auto")
+    add("--cache", metavar="URL", help="where audio and tags are kept between runs")
+    add("--cache-days", type=_positive, metavar="N", help="then the unused is removed (default 30)")
+    add("--no-cache", action="store_true", help="keep nothing between runs")
+    add("--retag", action="store_true", help="tag again what is tagged already")
+    add("--dry-run", action="store_true", help="say what would be done, touch nothing")
+    add("--max-failure-rate", type=_share, metavar="X", help="above it the run fails (default 0.1)")
+    add("--report", metavar="URL", help="folder (or .html) for the summary as a page with plots")
+    add("--json", action="store_true", default=False, help="the summary as the last line of stdout")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return number

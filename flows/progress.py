@@ -1,0 +1,108 @@
+"""Progress of a run: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+Batch = TypeVar("Batch", bound=Sized)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How far a run is.
+
+    Attributes:
+        done: videos that are settled.
+        total: videos of the run.
+        elapsed: seconds since the first was begun.
+    """
+
+    done: int
+    total: int
+    elapsed: float
+
+    @property
+    def rate(self) -> float:
+        """Videos a second."""
+        return self.done / self.elapsed if self.elapsed else 0.0
+
+    def __str__(self) -> str:
+        said = f"{self.done:,} of {self.total:,} videos"
+        if not self.rate:
+            return said
+        left = (self.total - self.done) / self.rate
+        return f"{said}, {self.rate:.1f}/s" + (f", {_duration(left)} left" if left else "")
+
+
+Show = Callable[[Pace], None]
+
+
+def track(batches: Iterable[Batch], total: int, shows: Sequence[Show]) -> Iterator[Batch]:
+    """Pass the batches on and show how far they are, from the start and after each of them.
+
+    Args:
+        batches: each as long as the videos that it settles.
+        total: videos of the run.
+        shows: take the pace; they decide how often it is worth showing.
+    """
+    started, done = time.monotonic(), 0
+
+    def tell() -> None:
+        for show in shows:
+            show(Pace(done, total, time.monotonic() - started))
+
+    tell()
+    for batch in batches:
+        yield batch
+        done += len(batch)
+        tell()
+
+
+@contextmanager
+def on_terminal(say: Callable[[str], None]) -> Iterator[Show]:
+    """What suits stderr: a bar on a terminal, else a line to ``say`` now and then."""
+    if not sys.stderr.isatty():
+        yield _lines(say)
+        return
+    columns = (
+        TextColumn("Tagging videos"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(pace: Pace) -> None:
+            speed = str(pace).partition(", ")[2]
+            bar.update(task, total=pace.total, completed=pace.done, description=speed)
+
+        yield show
+
+
+def _lines(say: Callable[[str], None]) -> Show:
+    said = 0.0
+
+    def show(pace: Pace) -> None:
+        nonlocal said
+        if pace.elapsed - said >= _SECONDS_BETWEEN_LINES and pace.done < pace.total:
+            said = pace.elapsed
+            say(str(pace))
+
+    return show
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

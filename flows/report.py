@@ -1,0 +1,97 @@
+"""The summary as one HTML page that needs nothing else: to open, to keep, to send."""
+
+from datetime import UTC, datetime
+from html import escape
+
+import pandas as pd
+
+from flows import tables
+from flows.summary import Summary
+from tasks.storage import absolute, join, overwrite, scratch
+
+MANIFEST_ROWS = 5000
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #d1d5db; --soft: #6b7280; }
+@media (prefers-color-scheme: dark) { :root { --line: #374151; --soft: #9ca3af; } }
+body { font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif;
+       max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; } .soft { color: var(--soft); }
+.wide { overflow-x: auto; } svg { max-width: 100%; height: auto; border: 1px solid var(--line);
+        border-radius: 8px; }
+table { border-collapse: collapse; }
+th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line);
+         text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+th.number, td.number { text-align: right; white-space: nowrap; }
+"""
+
+
+def write_report(summary: Summary, verdict: str, place: str) -> str:
+    """Write the page.
+
+    Args:
+        summary: what it shows.
+        verdict: the name of the run's state.
+        place: a folder, or the page itself when it ends with ``.html``; any fsspec URL.
+
+    Returns:
+        Where the page is.
+
+    Raises:
+        ManifestError: the store refuses it.
+        TransientError: the store did not answer.
+    """
+    url = absolute(place)
+    now = datetime.now(UTC)
+    if not url.endswith(".html"):
+        url = join(url, f"tag-videos-{now:%Y-%m-%dT%H%M%SZ}.html")
+    with scratch(url) as file:
+        file.write_text(page(summary, verdict, now), encoding="utf-8")
+        overwrite(url, file)
+    return url
+
+
+def page(summary: Summary, verdict: str, time: datetime) -> str:
+    """The HTML of the report."""
+    parts = [
+        f"<h1>Tagged videos: {escape(verdict)}</h1>",
+        f"<p class='soft'>{time:%Y-%m-%d %H:%M} UTC, {summary.manifests:,} manifests,"
+        f" {summary.samples:,} samples</p>",
+        _table(tables.counts(summary), header=False),
+    ]
+    if summary.tags:
+        parts += ["<h2>Tags</h2>", tables.tag_chart(summary)]
+    if summary.stages:
+        parts += ["<h2>Time</h2>", tables.stage_chart(summary)]
+    if summary.failures:
+        parts += ["<h2>Videos that failed</h2>", _table(tables.failures(summary))]
+    if summary.rows:
+        table = tables.manifests(summary, MANIFEST_ROWS)
+        parts += [f"<h2>{len(table):,} manifests with something to do</h2>", _table(table)]
+    return (
+        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>Tagged videos: {escape(verdict)}</title><style>{_STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _table(frame: pd.DataFrame, header: bool = True) -> str:
+    numbers = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    rows = [_row("td", row, numbers) for row in frame.itertuples(index=False, name=None)]
+    head = _row("th", list(frame.columns), numbers) if header else ""
+    return f"<div class='wide'><table>{head}{''.join(rows)}</table></div>"
+
+
+def _row(cell: str, values: "tuple[object, ...] | list[object]", numbers: list[bool]) -> str:
+    cells = (
+        f"<{cell}{' class=number' if number else ''}>{_text(value)}</{cell}>"
+        for value, number in zip(values, numbers, strict=True)
+    )
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return "<br>".join(escape(str(entry)) for entry in value)
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))

@@ -1,0 +1,183 @@
+"""What a run did: counted while it goes on, shown in the end."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from flows.merging import Merged
+from flows.window import UnitOutcome
+from tasks.plan import ManifestPlan
+from tasks.storage import redact
+from tasks.tag import EMPTY
+from tasks.units import Failed
+
+_COUNTS = (
+    "manifests",
+    "samples",
+    "tagged",
+    "skipped",
+    "failed",
+    "videos",
+    "empty",
+    "cached",
+    "seconds",
+    "bytes_read",
+)
+
+EXAMPLES = 3
+"""Failures of each kind that are told in full; the ledgers hold all."""
+
+
+@dataclass
+class FailureGroup:
+    """The videos that failed in the same way.
+
+    Attributes:
+        videos: how many.
+        examples: the first of them, each with its reason.
+    """
+
+    videos: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, failed: Failed) -> None:
+        """Count one, and keep it while there are few."""
+        self.videos += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(redact(f"{failed.url}: {failed.reason}"))
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """What came of the samples of one manifest."""
+
+    manifest: str
+    samples: int
+    tagged: int
+    skipped: int
+    failed: int
+    problem: str = ""
+
+
+@dataclass
+class Summary:
+    """The closing counts of a run.
+
+    Attributes:
+        manifests: found.
+        samples: in them.
+        tagged: samples that gained tags in this run.
+        skipped: samples that were tagged already.
+        failed: samples left without tags.
+        videos: distinct videos of the samples to tag.
+        empty: videos without sound.
+        cached: videos whose sound was known, so that they were not read.
+        seconds: wall time.
+        bytes_read: of the videos, over the wire or from disk.
+        stages: seconds that each stage was at work; stages overlap.
+        tags: videos of each tag.
+        failures: the videos that failed, by kind.
+        problems: a sentence for each manifest that was left as it is.
+        rows: the manifests that there was something to do for.
+    """
+
+    manifests: int = 0
+    samples: int = 0
+    tagged: int = 0
+    skipped: int = 0
+    failed: int = 0
+    videos: int = 0
+    empty: int = 0
+    cached: int = 0
+    seconds: float = 0.0
+    bytes_read: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
+    tags: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, FailureGroup] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    rows: list[ManifestRow] = field(default_factory=list)
+
+    @classmethod
+    def of_plans(cls, plans: Sequence[ManifestPlan], videos: int) -> Self:
+        """What is known before anything is done."""
+        samples = sum(plan.samples for plan in plans)
+        skipped = samples - sum(plan.untagged for plan in plans)
+        return cls(manifests=len(plans), samples=samples, skipped=skipped, videos=videos)
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
+        """The summary of which :meth:`as_dict` told."""
+        failures = {kind: FailureGroup(**group) for kind, group in facts["failures"].items()}
+        return cls(**{**facts, "tags": Counter(facts["tags"]), "failures": failures})
+
+    def counts(self) -> dict[str, int | float]:
+        """The numbers alone: what ``--json`` prints."""
+        return {name: value for name, value in vars(self).items() if name in _COUNTS}
+
+    def count_unit(self, unit: UnitOutcome) -> None:
+        """Count the videos of one unit."""
+        self.tags.update(unit.labels.values())
+        self.empty = self.tags[EMPTY]
+        self.cached += sum(clip.cached for clip in unit.extracted)
+        self.bytes_read += sum(clip.bytes_read for clip in unit.extracted)
+        for failed in unit.failed:
+            self.failures.setdefault(failed.kind, FailureGroup()).add(failed)
+        for stage, seconds in unit.seconds.items():
+            self.spent(stage, seconds)
+
+    def count_merged(self, merged: Merged) -> None:
+        """Count the samples of one manifest; it may have changed since it was planned."""
+        plan, result, name = merged.plan, merged.result, redact(merged.plan.manifest.target)
+        if result is None:
+            problem = redact(str(merged.problem))
+            self.failed += plan.untagged
+            self.problems.append(problem)
+            skipped = plan.samples - plan.untagged
+            self.rows.append(
+                ManifestRow(name, plan.samples, 0, skipped, plan.untagged, problem=problem)
+            )
+            return
+        failed = result.failed + result.pending
+        self.samples += result.samples - plan.samples
+        self.skipped += result.skipped - (plan.samples - plan.untagged)
+        self.tagged += result.tagged
+        self.failed += failed
+        self.rows.append(ManifestRow(name, result.samples, result.tagged, result.skipped, failed))
+
+    def spent(self, stage: str, seconds: float) -> None:
+        """Add to the time of a stage."""
+        self.stages[stage] = round(self.stages.get(stage, 0.0) + seconds, 3)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add what goes on inside to the time of a stage."""
+        started = time.monotonic()
+        yield
+        self.spent(stage, time.monotonic() - started)
+
+    @property
+    def slowest_stage(self) -> str:
+        """The stage that was at work for the longest."""
+        return max(self.stages, key=lambda stage: self.stages[stage], default="none")
+
+    @property
+    def failure_rate(self) -> float:
+        """Share of the samples to tag, or of the manifests, that was left as it is."""
+        samples = self.failed / max(1, self.tagged + self.failed)
+        return max(samples, len(self.problems) / max(1, self.manifests))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the single manifests, as JSON values: the result of the run."""
+        facts = asdict(self)
+        del facts["rows"], facts["problems"]
+        return facts | {"tags": dict(self.tags.most_common())}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tagged:,} samples tagged, {self.skipped:,} skipped, {self.failed:,} failed; "
+            f"{self.videos:,} videos ({self.empty:,} EMPTY, {self.cached:,} cached), "
+            f"{self.bytes_read / 1e6:,.1f} MB read in {self.seconds:,.1f} s"
+        )

@@ -1,0 +1,72 @@
+"""The tables of a summary: the same ones for the UI, the page and the terminal."""
+
+import pandas as pd
+
+from flows import charts
+from flows.summary import Summary
+
+_TAGS = 20
+
+
+def counts(summary: Summary) -> pd.DataFrame:
+    """The run at a glance: what was counted, and how many."""
+    rows = {
+        "samples tagged": f"{summary.tagged:,}",
+        "samples skipped, tagged before": f"{summary.skipped:,}",
+        "samples failed": f"{summary.failed:,}",
+        "videos": f"{summary.videos:,}",
+        "videos EMPTY, without sound": f"{summary.empty:,}",
+        "videos cached, not read": f"{summary.cached:,}",
+        "read": f"{summary.bytes_read / 1e6:,.1f} MB",
+        "time": f"{summary.seconds:,.1f} s",
+        "slowest stage": _stage(summary),
+    }
+    return pd.DataFrame(rows.items(), columns=["this run", "count"])
+
+
+def tags(summary: Summary) -> pd.DataFrame:
+    """The most frequent tags, the others as one row, with their share of the tagged videos."""
+    counted = pd.Series(dict(summary.tags.most_common()), dtype="int64")
+    table = counted.head(_TAGS)
+    if rest := counted.iloc[_TAGS:].sum():
+        table = pd.concat([table, pd.Series({f"{len(counted) - _TAGS} others": rest})])
+    frame = pd.DataFrame({"tag": table.index, "videos": table.to_numpy()})
+    return frame.assign(share=frame["videos"] / max(1, counted.sum()))
+
+
+def tag_chart(summary: Summary) -> str:
+    """The distribution of the tags as a picture, SVG."""
+    rows = tags(summary).itertuples(index=False)
+    title = f"Tags of {summary.tags.total():,} videos"
+    return charts.bars(title, [(tag, n, f"{n:,} · {share:.1%}") for tag, n, share in rows])
+
+
+def stage_chart(summary: Summary) -> str:
+    """Where the time went, SVG."""
+    rows = [(stage, seconds, f"{seconds:,.1f} s") for stage, seconds in summary.stages.items()]
+    return charts.bars("Seconds at work; stages overlap", rows)
+
+
+def failures(summary: Summary) -> pd.DataFrame:
+    """The failed videos by kind, the most frequent first, with examples."""
+    rows = [
+        {"reason": kind, "videos": group.videos, "examples": group.examples}
+        for kind, group in summary.failures.items()
+    ]
+    table = pd.DataFrame(rows, columns=["reason", "videos", "examples"])
+    return table.sort_values("videos", ascending=False, kind="stable")
+
+
+def manifests(summary: Summary, most: int) -> pd.DataFrame:
+    """What came of each manifest, those with failures first; at most so many."""
+    columns = ["manifest", "samples", "tagged", "skipped", "failed", "problem"]
+    table = pd.DataFrame([vars(row) for row in summary.rows], columns=columns)
+    table = table.sort_values("failed", ascending=False, kind="stable").head(most)
+    return table if table["problem"].any() else table.drop(columns="problem")
+
+
+def _stage(summary: Summary) -> str:
+    if not summary.stages:
+        return "none"
+    stage = summary.slowest_stage
+    return f"{stage}, {summary.stages[stage]:,.1f} s"

@@ -1,0 +1,208 @@
+"""The flow: list manifests, plan, extract audio, tag it, merge the tags.
+
+``python flows/tag.py MANIFEST ...`` runs it here; deployments run ``flows/tag.py:tag_videos``.
+"""
+
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Annotated, Any, Literal
+
+from prefect import State, flow, get_run_logger
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from flows.artifacts import ProgressArtifact, publish
+from flows.cli import run_command
+from flows.merging import Merging
+from flows.progress import on_terminal, track
+from flows.report import write_report
+from flows.stopping import prompt_stop
+from flows.summary import Summary
+from flows.verdict import DRY_RUN, MISCONFIGURED, verdict_on
+from flows.window import UNITS_IN_FLIGHT, tag_in_window
+from tasks.cache import Cache, default_cache
+from tasks.errors import ConfigurationError, ManifestError, TransientError
+from tasks.extract import forget_clips
+from tasks.manifests import Fields
+from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
+from tasks.plan import ManifestPlan, Videos, find_manifests, plan
+from tasks.storage import absolute, redact, resolve
+from tasks.tag import Tagger
+
+
+def _run_name() -> str:
+    manifests: list[str] = flow_run.parameters["manifests"]
+    more = f" and {len(manifests) - 1} more" if len(manifests) > 1 else ""
+    return f"{redact(manifests[0])}{more}"
+
+
+@flow(
+    name="tag-videos",
+    flow_run_name=_run_name,
+    # Each unit in flight has an extraction and a tag run; merging goes on beside them.
+    task_runner=ThreadPoolTaskRunner(max_workers=2 * UNITS_IN_FLIGHT + 2),  # type: ignore[arg-type]
+    persist_result=False,
+    result_serializer="json",
+)
+def tag_videos(
+    manifests: Annotated[list[str], Field(min_length=1)],
+    hf_ast: str = DEFAULT_CHECKPOINT,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    tag_field_name: Annotated[str, Field(min_length=1)] = "video_audio_tags",
+    meta_field: str | None = None,
+    video_key: Annotated[str, Field(min_length=1)] = "videos",
+    video_root: str | None = None,
+    output: str | None = None,
+    channels: Literal["mix", "first"] = "mix",
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16,
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto",
+    dtype: Dtype = "auto",
+    cache: str | None = None,
+    cache_days: Annotated[int, Field(ge=1)] = 30,
+    no_cache: bool = False,
+    retag: bool = False,
+    dry_run: bool = False,
+    max_failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.1,
+    report: str | None = None,
+) -> State[Any]:
+    """Tag the videos of manifests by their sound.
+
+    Every sample without tags gains one label a video, the top label of an audio classifier; a video
+    without sound is tagged EMPTY. Samples that are tagged already are left as they are.
+
+    Args:
+        manifests: Manifest files, folders or globs; local paths or URLs such as
+            s3://bucket/manifests/*.jsonl.
+        hf_ast: The model: an id on the Hugging Face hub or a local folder.
+        revision: Branch, tag or commit of a hub model.
+        trust_remote_code: Run Python code that the model brings along. Only for models you trust.
+        tag_field_name: The field that the tags are written to.
+        meta_field: Keep the tags inside this dict field of the sample (data-juicer's is
+            `__dj__meta__`) instead of the top level.
+        video_key: The field that holds the video paths.
+        video_root: Base of relative video paths; by default the manifest's own folder.
+        output: Folder for tagged copies; by default the manifests are replaced in place.
+        channels: Hear a mix of all channels, or only the first as data-juicer does.
+        batch_size: Clips that the model takes at a time.
+        device: auto, cpu, cuda or cuda:N.
+        dtype: What the model computes in; auto is bfloat16 on a GPU that has it, else float32.
+        cache: Where extracted audio and tags are kept between runs; by default a folder in the
+            user's cache directory.
+        cache_days: Days after which what nobody used is removed from the cache.
+        no_cache: Keep nothing between runs.
+        retag: Tag again what is tagged already.
+        dry_run: Say what would be done, write nothing, load no model.
+        max_failure_rate: Share of untagged samples above which the run counts as failed.
+        report: Folder (or name ending with .html) for the summary as a page; a path or URL.
+    """
+    started, log = time.monotonic(), get_run_logger()
+    # A line for each of thousands of task runs tells nobody anything.
+    logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
+    fields = Fields(videos=video_key, tags=tag_field_name, meta=meta_field)
+    try:
+        with (
+            closing(Videos()) as videos,
+            _cache_folder(cache, no_cache) as folder,
+            prompt_stop(),
+        ):
+            # What no store speaks is refused now, not after hours.
+            for place in filter(None, (folder, output, report)):
+                resolve(place)
+            # List and plan.
+            found = find_manifests(manifests, output, video_root)
+            plans = plan(found, fields, videos, retag)
+            summary = Summary.of_plans(plans, videos=len(videos))
+            summary.spent("list and plan", time.monotonic() - started)
+            _announce(plans, summary, dry_run)
+            if dry_run:
+                return Completed(name=DRY_RUN, message=str(summary), data=summary.as_dict())
+            merging = Merging(plans, fields, videos, retag)
+            if summary.videos:
+                # Extract and tag, a window of units at a time; merge the manifests that are ready.
+                checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
+                with summary.timed("load the model"):
+                    tagger = Tagger.load(checkpoint, channels, device, dtype, batch_size)
+                with on_terminal(log.info) as shown:
+                    units = tag_in_window(videos, tagger, folder)
+                    for unit in track(units, summary.videos, [shown, ProgressArtifact()]):
+                        videos.settle(unit.settled())
+                        summary.count_unit(unit)
+                        merging.up_to(unit.manifest)
+                        for note in unit.notes():
+                            log.warning(note)
+                        if no_cache:
+                            forget_clips(unit.extracted, tagger.window, folder)
+            with summary.timed("finish the manifests"):
+                for merged in merging.finish():
+                    summary.count_merged(merged)
+            if not no_cache:
+                _prune(folder, cache_days)
+    except ConfigurationError as error:
+        return Failed(name=MISCONFIGURED, message=str(error))
+    summary.seconds = round(time.monotonic() - started, 3)
+    verdict = verdict_on(summary, max_failure_rate)
+    publish(summary)
+    if report:
+        _report(summary, str(verdict.name), report)
+    return verdict
+
+
+@contextmanager
+def _cache_folder(cache: str | None, no_cache: bool) -> Iterator[str]:
+    """Where clips and tags are kept; without a cache, as long as the run lasts."""
+    if not no_cache:
+        yield absolute(cache or default_cache())
+        return
+    # A run that is cancelled leaves threads behind that still write.
+    with tempfile.TemporaryDirectory(
+        prefix="video-audio-tags-", ignore_cleanup_errors=True
+    ) as folder:
+        yield folder
+
+
+def _prune(cache: str, days: int) -> None:
+    log = get_run_logger()
+    try:
+        pruned = Cache(cache).prune_if_due(days)
+    except TransientError as error:
+        log.warning("%s; it is pruned another time", error)
+        return
+    if pruned.entries:
+        log.info("removed %s from the cache, unused for %d days", pruned, days)
+
+
+def _report(summary: Summary, verdict: str, place: str) -> None:
+    log = get_run_logger()
+    try:
+        log.info("report: %s", redact(write_report(summary, verdict, place)))
+    except (ManifestError, TransientError) as error:
+        log.warning("the report cannot be written: %s", error)
+
+
+def _announce(plans: Sequence[ManifestPlan], summary: Summary, dry_run: bool) -> None:
+    log = get_run_logger()
+    to_tag = sum(plan.untagged for plan in plans)
+    log.info(
+        "%d manifests, %d samples: %d to tag, with %d videos",
+        len(plans),
+        sum(plan.samples for plan in plans),
+        to_tag,
+        summary.videos,
+    )
+    for one in plans:
+        if one.error is not None:
+            log.error("refused: %s", redact(str(one.error)))
+        elif dry_run and one.untagged:
+            where = redact(one.manifest.url)
+            log.info("would tag %d of %d samples in %s", one.untagged, one.samples, where)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(tag_videos))

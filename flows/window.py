@@ -1,0 +1,140 @@
+"""A window of units in flight: extraction of the next ones goes on while one is tagged.
+
+Mapping extraction over all units and then tagging over all results would be a barrier (the runner
+is first in, first out): every clip of the run would be extracted before the first is tagged.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from prefect.futures import PrefectFuture
+
+from tasks.errors import ConfigurationError, TransientError
+from tasks.extract import ClipHandle, ExtractedUnit, Video, extract_audio, identify_videos
+from tasks.plan import Failure, Videos
+from tasks.tag import TaggedUnit, Tagger, tag_audio
+from tasks.units import Failed, unit_size
+
+UNITS_IN_FLIGHT = 3
+"""One is tagged, one waits for that, one is extracted."""
+
+
+@dataclass
+class UnitOutcome:
+    """What came of the videos of one unit.
+
+    Attributes:
+        manifest: number of the last manifest reached: those before it are settled.
+        labels: video URL to label.
+        failed: the videos without one.
+        extracted: what the extraction says of the others.
+        seconds: that each stage was at work on it.
+    """
+
+    manifest: int
+    labels: dict[str, str] = field(default_factory=dict)
+    failed: list[Failed] = field(default_factory=list)
+    extracted: list[ClipHandle] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels) + len(self.failed)
+
+    def notes(self) -> Iterator[str]:
+        """A line for each video that is damaged and was tagged by what was left of it."""
+        for clip in self.extracted:
+            if clip.note:
+                yield f"{clip.video.url}: {clip.note}"
+
+    def settled(self) -> Iterator[tuple[str, str | Failure]]:
+        """The label or the failure of each URL."""
+        yield from self.labels.items()
+        for failed in self.failed:
+            yield failed.url, Failure(failed.kind, failed.reason)
+
+
+@dataclass
+class _InFlight:
+    manifest: int
+    urls: list[str]
+    unidentified: list[Failed]
+    extracted: PrefectFuture[Any] | None = None
+    tagged: PrefectFuture[Any] | None = None
+    submitted: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def results(self) -> list[object]:
+        """What the tasks gave or raised, once they have ended."""
+        futures = [future for future in (self.tagged, self.extracted) if future is not None]
+        for future in futures:
+            future.wait()
+        # A tag run whose extraction failed never starts: it is left pending.
+        ended = [future for future in futures if future.state.is_final()]
+        return [future.result(raise_on_failure=False) for future in ended]
+
+
+def tag_in_window(videos: Videos, tagger: Tagger, cache: str) -> Iterator[UnitOutcome]:
+    """Extract and tag all videos, a few units at a time; outcomes come in order.
+
+    Raises:
+        ConfigurationError: the model cannot tag at all.
+    """
+    in_flight: deque[_InFlight] = deque()
+    clock = _Clock()
+    units = videos.units(unit_size(tagger.device))
+    for number, (manifest, urls) in enumerate(units, start=1):
+        if len(in_flight) == UNITS_IN_FLIGHT:
+            yield _settle(in_flight.popleft(), clock)
+        found = identify_videos(urls)
+        unit = _InFlight(manifest, urls, [video for video in found if isinstance(video, Failed)])
+        in_flight.append(unit)
+        if present := [video for video in found if isinstance(video, Video)]:
+            unit.extracted = extract_audio.submit(number, present, tagger.window, cache)
+            unit.tagged = tag_audio.submit(number, cast(Any, unit.extracted), tagger, cache)
+    while in_flight:
+        yield _settle(in_flight.popleft(), clock)
+
+
+class _Clock:
+    """How long each stage was at work: the units queue up in it one behind the other."""
+
+    def __init__(self) -> None:
+        self._free: dict[str, datetime] = {}
+
+    def seconds(self, unit: _InFlight) -> dict[str, float]:
+        """The time that each stage spent on a unit that is done."""
+        spent, ready = {}, unit.submitted
+        for stage, future in (("extract", unit.extracted), ("tag", unit.tagged)):
+            if future is not None and future.state.is_final():
+                ended = future.state.timestamp
+                begun = max(ready, self._free.get(stage, ready))
+                spent[stage] = max(0.0, (ended - begun).total_seconds())
+                ready = self._free[stage] = ended
+        return spent
+
+
+def _settle(unit: _InFlight, clock: _Clock) -> UnitOutcome:
+    """Wait for a unit; every one of its videos has a label or a failure then."""
+    outcome = UnitOutcome(unit.manifest, failed=list(unit.unidentified))
+    kind, problem = "internal", "the task run did not end"
+    for result in unit.results():
+        match result:
+            case ConfigurationError():
+                raise result
+            case ExtractedUnit():
+                outcome.failed += result.failed
+                outcome.extracted = result.extracted
+            case TaggedUnit():
+                outcome.failed += result.failed
+                outcome.labels = result.labels
+            case TransientError():
+                kind, problem = result.kind, result.reason
+            case Exception():
+                problem = f"{type(result).__name__}: {result}"
+    outcome.seconds = clock.seconds(unit)
+    settled = outcome.labels.keys() | {failed.url for failed in outcome.failed}
+    lost = [url for url in unit.urls if url not in settled]
+    outcome.failed += [Failed(url, kind, problem) for url in lost]
+    return outcome
