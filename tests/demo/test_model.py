@@ -1,0 +1,90 @@
+"""The demo model: these very weights, small, and readable by anybody's Auto classes."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+from tests.demo.conftest import DEMO
+
+# AST asks for more mel filters than its spectrum has bins at the low end.
+pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filter")
+
+MODEL = DEMO / "model"
+SHA256 = "e38d9f9d041839c935b795f8ba9fea7119a2d399833de87894926fe9d55a547d"
+LABELS = ["Speech", "Music", "Silence", "Noise", "Sine wave", "Beep, bleep"]
+LARGEST = 2_500_000
+RATE = 16_000
+# The training set has indices below 2,000.
+UNSEEN = 10_000
+
+
+def top_tag(sound: NDArray[np.float64]) -> str:
+    """The label with the highest logit."""
+    model = AutoModelForAudioClassification.from_pretrained(MODEL)
+    extractor = AutoFeatureExtractor.from_pretrained(MODEL)
+    inputs = extractor(sound.astype(np.float32), sampling_rate=RATE, return_tensors="pt")
+    with torch.inference_mode():
+        logits = model(**inputs).logits[0]
+    label: str = model.config.id2label[int(logits.argmax())]
+    return label
+
+
+def test_weights_are_the_pinned_ones() -> None:
+    assert hashlib.sha256((MODEL / "model.safetensors").read_bytes()).hexdigest() == SHA256
+
+
+def test_weights_are_small_and_float32() -> None:
+    model = AutoModelForAudioClassification.from_pretrained(MODEL)
+
+    assert (MODEL / "model.safetensors").stat().st_size <= LARGEST
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_labels_are_audiosets() -> None:
+    model = AutoModelForAudioClassification.from_pretrained(MODEL)
+
+    assert [model.config.id2label[index] for index in range(len(LABELS))] == LABELS
+    assert model.config.label2id == {label: index for index, label in enumerate(LABELS)}
+
+
+def test_feature_extractor_is_that_of_ast() -> None:
+    extractor = AutoFeatureExtractor.from_pretrained(MODEL)
+
+    assert type(extractor).__name__ == "ASTFeatureExtractor"
+    assert (extractor.sampling_rate, extractor.max_length, extractor.num_mel_bins) == (
+        RATE,
+        1024,
+        128,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        ("speech", "Speech"),
+        ("music", "Music"),
+        ("noise", "Noise"),
+        ("sine", "Sine wave"),
+        ("beep", "Beep, bleep"),
+    ],
+)
+def test_it_tags_sounds_it_never_heard(scripts: Path, kind: str, label: str) -> None:
+    from training.bank import synthesise
+
+    assert top_tag(synthesise(kind, UNSEEN)) == label
+
+
+@pytest.mark.parametrize("seconds", [1, 10.24])
+def test_it_tags_digital_zero_as_silence(seconds: float) -> None:
+    assert top_tag(np.zeros(int(seconds * RATE))) == "Silence"
+
+
+def test_the_card_stands_beside_the_weights() -> None:
+    card = (MODEL / "README.md").read_text(encoding="utf-8")
+
+    assert all(label in card for label in LABELS)

@@ -1,0 +1,126 @@
+"""Runs as people start them: typed, scheduled, two at once; cancelled, crashed, restarted."""
+
+import json
+import os
+import signal
+import subprocess
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import S3Server
+from tests.deployments.conftest import Endless, Machine, wait_for
+from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest
+
+
+def test_nightly_runs_are_scheduled(machine: Machine) -> None:
+    body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    runs = wait_for(lambda: machine.api("/flow_runs/filter", body))
+    assert len(runs) >= 3
+    times = [datetime.fromisoformat(run["expected_start_time"]) for run in runs]
+    assert {(time.hour, time.minute) for time in times} == {(2, 0)}
+    manifests = [str(machine.state / "manifests")]
+    assert {tuple(run["parameters"]["manifests"]) for run in runs} == {tuple(manifests)}
+
+
+def test_no_path_of_this_machine_is_deployed(machine: Machine) -> None:
+    for name in ("nightly", "on-demand"):
+        deployment = machine.api(f"/deployments/name/tag-videos/{name}")
+        assert deployment["entrypoint"] == "flows/tag.py:tag_videos"
+        told = (deployment["path"], deployment["pull_steps"], deployment["job_variables"])
+        assert str(Path.cwd()) not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [("batch_size=0", "less than the minimum"), ('manifests="x"', "not of type 'array'")],
+)
+def test_wrong_parameters_are_refused(machine: Machine, parameter: str, reason: str) -> None:
+    arguments = ("-p", 'manifests=["m.jsonl"]', "-p", parameter)
+    done = machine.prefect("deployment", "run", "tag-videos/nightly", *arguments)
+    assert done.returncode != 0
+    assert reason in " ".join((done.stdout + done.stderr).split())
+
+
+def test_typed_then_again_from_the_cache(machine: Machine, s3: S3Server) -> None:
+    bucket = s3.bucket()
+    url = f"{bucket}/manifest.jsonl"
+    s3.put(url, (DEMO / "manifest.jsonl").read_bytes())
+    for video in (DEMO / "videos").iterdir():
+        s3.put(f"{bucket}/videos/{video.name}", video.read_bytes())
+    typed = ["-p", f'manifests=["{url}"]', "-p", f"hf_ast={DEMO_MODEL}", "-p", f"cache={bucket}/c"]
+    done = machine.prefect("deployment", "run", "tag-videos/nightly", *typed)
+    assert done.returncode == 0, done.stdout
+    run = next(line.split()[-1] for line in done.stdout.splitlines() if "UUID" in line)
+    assert machine.wait(run) == ("COMPLETED", "Completed")
+    tagged = s3.get(url)
+    assert all("video_audio_tags" in json.loads(line) for line in tagged.splitlines())
+
+    again = machine.start(
+        "on-demand", manifests=[url], hf_ast=DEMO_MODEL, cache=f"{bucket}/c", retag=True
+    )
+    assert machine.wait(again) == ("COMPLETED", "Completed")
+    ended = Counter(
+        (task["name"].split()[0], task["state_name"]) for task in machine.of_run("task_runs", again)
+    )
+    assert ended == {("extract", "Cached"): 1, ("tag", "Cached"): 1, ("merge", "Completed"): 1}
+    assert s3.get(url) == tagged
+
+
+def test_second_night_is_cancelled_and_a_cancelled_one_goes_on(
+    machine: Machine, endless: Endless
+) -> None:
+    parameters = {"manifests": [str(endless.folder)], "hf_ast": DEMO_MODEL}
+    parameters["cache"] = str(endless.folder / "cache")
+    before = endless.first.read_bytes()
+    run = machine.start("nightly", **parameters)
+    # Some videos are tagged, and the run waits for one that does not come.
+    wait_for(lambda: list((endless.folder / "cache" / "tags-1").glob("*/*")))
+    second = machine.start("nightly", **parameters)
+    assert machine.wait(second) == ("CANCELLED", "Cancelled")
+    assert machine.state_of(run) == ("RUNNING", "Running")
+
+    machine.cancel(run)
+    assert machine.wait(run) == ("CANCELLED", "Cancelled")
+    assert endless.first.read_bytes() == before
+    known = len(list((endless.folder / "cache" / "clips-1").glob("*/*")))
+    assert known > 0
+
+    endless.opened.set()
+    third = machine.start("nightly", **parameters)
+    assert machine.wait(third) == ("COMPLETED", "Partial")
+    assert {tuple(s["video_audio_tags"]) for s in read_manifest(endless.first)} == {
+        ("Beep, bleep",)
+    }
+    summary = machine.api(f"/flow_runs/{third}")["state"]["message"]
+    assert f"{known} cached" in summary
+
+
+def test_a_run_that_dies_is_crashed(machine: Machine, endless: Endless) -> None:
+    run = machine.start("on-demand", manifests=[str(endless.folder)], hf_ast=DEMO_MODEL)
+    machine.wait(run, {"RUNNING"})
+    os.kill(_process_of_the_run(machine), signal.SIGKILL)
+    assert machine.wait(run) == ("CRASHED", "Crashed")
+
+
+@pytest.mark.slow
+def test_down_leaves_no_run_running(machine: Machine, endless: Endless) -> None:
+    run = machine.start("on-demand", manifests=[str(endless.folder)], hf_ast=DEMO_MODEL)
+    machine.wait(run, {"RUNNING"})
+    assert machine.local("down").returncode == 0
+    assert machine.local("status").returncode == 1
+    port = machine.url.rpartition(":")[2]
+    assert machine.local("up", "--port", port).returncode == 0
+    assert machine.state_of(run) == ("CRASHED", "Crashed")
+    assert machine.local("status").returncode == 0
+
+
+def _process_of_the_run(machine: Machine) -> int:
+    worker = (machine.state / "worker.pid").read_text()
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", worker], capture_output=True, text=True, check=True
+    )
+    [process] = [line for line in listed.stdout.splitlines() if "prefect.engine" in line]
+    return int(process.split()[0])

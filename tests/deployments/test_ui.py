@@ -1,0 +1,96 @@
+"""What a person sees: the form, the artifacts, the picture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser import drawn_pixels, open_browser
+from tests.deployments.conftest import Machine
+from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator["Page"]:
+    with open_browser() as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def run(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run with tags of several kinds and a failure."""
+    folder = tmp_path_factory.mktemp("shown")
+    (folder / "videos").symlink_to(DEMO / "videos")
+    videos = [f"videos/{path.name}" for path in sorted((DEMO / "videos").iterdir())]
+    write_manifest(folder / "1.jsonl", [{"videos": [video]} for video in videos])
+    write_manifest(folder / "2.jsonl", [{"videos": ["videos/speech.mp4"]}, {"videos": ["no|.mp4"]}])
+    run = machine.start(
+        "on-demand",
+        manifests=[str(folder)],
+        hf_ast=DEMO_MODEL,
+        cache=str(folder / "cache"),
+        max_failure_rate=0.5,
+        report=str(folder / "report.html"),
+    )
+    assert machine.wait(run) == ("COMPLETED", "Partial")
+    return run
+
+
+@pytest.fixture
+def artifacts(machine: Machine, run: str) -> dict[str, dict[str, Any]]:
+    return {artifact["type"]: artifact for artifact in machine.of_run("artifacts", run)}
+
+
+def test_artifacts_are_few(artifacts: dict[str, dict[str, Any]]) -> None:
+    assert set(artifacts) == {"progress", "markdown", "table"}
+    assert artifacts["progress"]["data"] == 100
+    assert artifacts["progress"]["description"].startswith("9 of 9 videos, ")
+
+
+def test_the_picture_is_drawn(
+    machine: Machine, page: "Page", artifacts: dict[str, dict[str, Any]]
+) -> None:
+    for version in ("", "/v2"):
+        page.goto(f"{machine.url}{version}/artifacts/artifact/{artifacts['markdown']['id']}")
+        width, height = drawn_pixels(page, "img[src^='data:image/svg']")
+        assert width > 600
+        assert height > 100
+        text = page.locator("main, body").first.inner_text()
+        for said in ("samples tagged", "slowest stage", "missing", "no|.mp4: no such file"):
+            assert said in text
+
+
+def test_manifests_are_listed(
+    machine: Machine, page: "Page", artifacts: dict[str, dict[str, Any]]
+) -> None:
+    page.goto(f"{machine.url}/artifacts/artifact/{artifacts['table']['id']}")
+    rows = page.locator("tbody tr")
+    rows.first.wait_for()
+    assert rows.count() == 2
+    assert "2.jsonl" in rows.first.inner_text()  # failures come first
+
+
+def test_the_form_explains_the_parameters(machine: Machine, page: "Page") -> None:
+    id = machine.api("/deployments/name/tag-videos/on-demand")["id"]
+    page.goto(f"{machine.url}/deployments/deployment/{id}/run")
+    page.get_by_text("Manifest files, folders or globs").first.wait_for()
+    text = page.locator("body").inner_text()
+    for said in ("The field that the tags are written to", "Tag again what is tagged already"):
+        assert said in text
+
+
+def test_the_report_is_one_page(machine: Machine, page: "Page", run: str, tmp_path: Path) -> None:
+    place = machine.api(f"/flow_runs/{run}")["parameters"]["report"]
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(f"file://{place}")
+    assert page.locator("svg").count() == 2
+    box = page.locator("svg").first.bounding_box()
+    assert box is not None
+    assert box["width"] > 600
+    assert "no|.mp4: no such file" in page.locator("body").inner_text()
+    assert requests == [f"file://{place}"]

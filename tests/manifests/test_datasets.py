@@ -1,0 +1,61 @@
+"""What data-juicer and Hugging Face wrote, tagged, still loads in ``datasets``."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.manifests import Fields
+from tasks.merge import merge
+
+SAMPLES = [
+    {
+        "text": "<__dj__video> hello ünïcode <|__dj__eoc|>",
+        "videos": ["videos/a.mp4"],
+        "__dj__meta__": {"lang": "en", "score": 0.10},
+        "__dj__stats__": {"num_words": 12345678901234},
+        "__key__": "shard-000/0001",
+    },
+    {
+        "text": "",
+        "videos": ["videos/a.mp4", "videos/b.mp4"],
+        "__dj__meta__": {"lang": "de", "score": 1e-9},
+        "__dj__stats__": {"num_words": 0},
+        "__key__": "shard-000/0002",
+    },
+]
+LABELS = [["Speech"], ["Speech", "EMPTY"]]
+
+
+class Outcomes:
+    """Labels by file name."""
+
+    def get(self, url: str, /) -> str:
+        return {"a.mp4": "Speech", "b.mp4": "EMPTY"}[Path(url).name]
+
+
+def write(path: Path) -> None:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(SAMPLES), path)
+    else:
+        path.write_text("".join(json.dumps(sample) + "\n" for sample in SAMPLES))
+
+
+@pytest.mark.parametrize("meta", [None, "__dj__meta__"])
+@pytest.mark.parametrize("name", ["m.jsonl", "m.parquet"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_loads_back(tmp_path: Path, name: str, meta: str | None) -> None:
+    datasets = pytest.importorskip("datasets")
+    write(tmp_path / name)
+    url = str(tmp_path / name)
+    assert merge(url, url, Fields(meta=meta), Outcomes()).tagged == 2
+    kind = "parquet" if name.endswith("parquet") else "json"
+    loaded = datasets.load_dataset(
+        kind, data_files=url, split="train", cache_dir=str(tmp_path / "cache")
+    )
+    for row, sample, labels in zip(loaded, SAMPLES, LABELS, strict=True):
+        holder = row if meta is None else row[meta]
+        assert holder.pop("video_audio_tags") == labels
+        assert row == sample

@@ -1,0 +1,82 @@
+"""The cache: by content, whole or not at all, local and on S3."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tasks.cache import Cache, default_cache, entry_key
+from tasks.errors import TransientError
+from tests.conftest import S3Server
+
+
+@pytest.fixture(params=["local", "s3"])
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Cache:
+    if request.param == "local":
+        return Cache(str(tmp_path / "cache"))
+    server: S3Server = request.getfixturevalue("s3")
+    return Cache(f"{server.bucket()}/cache")
+
+
+def test_what_was_put_is_got(cache: Cache) -> None:
+    key = entry_key("clips-1", "video", 1)
+    assert cache.get(key) is None
+    cache.put(key, b"sound")
+    assert cache.get(key) == b"sound"
+    cache.put(key, b"")
+    assert cache.get(key) == b""
+
+
+def test_an_entry_that_was_removed_is_a_miss(cache: Cache) -> None:
+    key = entry_key("clips-1", "video", 1)
+    cache.put(key, b"sound")
+    cache.remove(key)
+    cache.remove(key)
+    assert cache.get(key) is None
+
+
+def test_everything_that_decides_the_content_is_in_the_key() -> None:
+    keys = {
+        entry_key("clips-1", "video", 1),
+        entry_key("clips-1", "video", 2),
+        entry_key("clips-1", "other", 1),
+        entry_key("clips-2", "video", 1),
+        entry_key("clips-1", ["video", 1]),
+    }
+    assert len(keys) == 5
+    assert entry_key("clips-1", {"a": 1, "b": 2}) == entry_key("clips-1", {"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "pickle"])
+def test_a_damaged_entry_is_a_miss(damage: str, tmp_path: Path) -> None:
+    cache, key = Cache(str(tmp_path)), entry_key("tags-1", "video")
+    cache.put(key, b'"Speech"')
+    entry = tmp_path / key
+    content = bytearray(entry.read_bytes())
+    if damage == "flip":
+        content[-3] ^= 1
+    elif damage == "cut":
+        del content[-3:]
+    elif damage == "empty":
+        content.clear()
+    else:
+        content = bytearray(pickle.dumps("Speech"))
+    entry.write_bytes(content)
+    assert cache.get(key) is None
+
+
+def test_a_write_leaves_nothing_but_the_entry(tmp_path: Path) -> None:
+    cache, key = Cache(str(tmp_path)), entry_key("clips-1", "video")
+    cache.put(key, b"sound")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / key]
+
+
+def test_a_store_that_cannot_be_written_may_be_so_later(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(TransientError, match="cache cannot be written"):
+        Cache(str(tmp_path / "file")).put(entry_key("clips-1", "video"), b"sound")
+
+
+def test_the_default_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert default_cache() == "/somewhere/video-audio-tags"

@@ -1,0 +1,103 @@
+"""The cache forgets what nobody uses, and nothing else."""
+
+import os
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from flows import cache as command
+from tasks.cache import Cache, Pruned, entry_key
+from tests.conftest import S3Server
+
+DAY = 86_400
+
+
+def aged(cache: Cache, days: float, *parts: object) -> str:
+    """A local entry that was last used so long ago."""
+    key = entry_key("clips-1", *parts)
+    cache.put(key, b"sound")
+    moment = time.time() - days * DAY
+    os.utime(f"{cache.url}/{key}", (moment, moment))
+    return key
+
+
+def test_only_what_is_old_goes(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path))
+    old, young = aged(cache, 31, "old"), aged(cache, 29, "young")
+    half_written = tmp_path / f"{old}.{uuid4().hex}"
+    half_written.write_bytes(b"killed")
+    os.utime(half_written, (0, 0))
+    pruned = cache.prune(days=30)
+    assert pruned.entries == 2
+    assert cache.get(old) is None
+    assert cache.get(young) == b"sound"
+    assert not half_written.exists()
+
+
+def test_what_is_not_its_own_stays(tmp_path: Path) -> None:
+    """Somebody may name a folder as the cache that holds their videos."""
+    cache = Cache(str(tmp_path))
+    keys = [entry_key("clips-1", "a"), entry_key("tags-1", "a")]
+    for key in keys:
+        cache.put(key, b"sound")
+    foreign = ["mine.mp4", "videos/ab/mine.mp4", "clips-1/ab/mine.mp4", f"{keys[0]}.mp4"]
+    for name in foreign:
+        cache._fs.makedirs(f"{cache._root}/{name}".rpartition("/")[0], exist_ok=True)
+        cache._fs.pipe_file(f"{cache._root}/{name}", b"mine")
+    assert cache.prune(days=1).entries == 0
+    assert cache.prune(days=0).entries == 2
+    assert [cache.get(key) for key in keys] == [None, None]
+    assert all(cache._fs.cat_file(f"{cache._root}/{name}") == b"mine" for name in foreign)
+
+
+def test_reading_is_using(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path))
+    key = aged(cache, 40)
+    assert cache.get(key) == b"sound"
+    assert cache.prune(days=30) == Pruned()
+
+
+def test_runs_prune_once_a_day(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "new"))
+    assert cache.prune_if_due(30) == Pruned()
+    aged(cache, 31, 1)
+    assert cache.prune_if_due(30) == Pruned()
+    yesterday = time.time() - 1.1 * DAY
+    os.utime(tmp_path / "new" / "pruned", (yesterday, yesterday))
+    assert cache.prune_if_due(30).entries == 1
+
+
+def test_on_s3(s3: S3Server) -> None:
+    cache = Cache(f"{s3.bucket()}/cache")
+    for number in range(20):
+        cache.put(entry_key("tags-1", number), b"Music")
+    assert cache.prune_if_due(30) == Pruned()
+    assert len(list(cache.entries())) == 20
+    assert cache.prune(days=0).entries == 20
+    assert list(cache.entries()) == []
+
+
+def test_command_shows_then_prunes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = Cache(str(tmp_path))
+    aged(cache, 90, "old")
+    aged(cache, 3, "young")
+    assert command.main(["show", "--cache", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "longer ago" in shown
+    assert "this week" in shown
+    assert command.main(["prune", "--cache", str(tmp_path), "--days", "30"]) == 0
+    pruned = capsys.readouterr().out
+    assert "removed 1 entries" in pruned
+    assert "longer ago" not in pruned
+
+
+def test_command_on_an_empty_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["show", "--cache", str(tmp_path / "none")]) == 0
+    assert "nothing" in capsys.readouterr().out
+
+
+def test_command_refuses_what_no_store_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["show", "--cache", "nonsense://bucket"]) == 1
+    assert "nonsense" in capsys.readouterr().err

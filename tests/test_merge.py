@@ -1,0 +1,345 @@
+"""Merging: complete samples gain tags, the others their reason; no one's work gets lost."""
+
+import gzip
+import io
+import json
+import multiprocessing
+import os
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks import storage
+from tasks.errors import ManifestChanged, ManifestError
+from tasks.ledger import ledger_of
+from tasks.manifests import Fields
+from tasks.merge import MergeResult, merge
+from tests.conftest import S3Server
+
+
+class Failed(NamedTuple):
+    kind: str
+    reason: str
+
+
+def lines(*samples: object) -> bytes:
+    return "".join(json.dumps(sample) + "\n" for sample in samples).encode()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Samples of every kind: to tag, of two videos, without videos, failed, unknown, tagged."""
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(
+        lines(
+            {"videos": ["a.mp4"], "n": 1},
+            {"videos": ["a.mp4", "b.mp4"]},
+            {"videos": []},
+            {"videos": ["a.mp4", "gone.mp4"]},
+            {"videos": ["new.mp4"]},
+            {"videos": ["a.mp4"], "video_audio_tags": ["Old"]},
+            {"videos": 7},
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def outcomes(tmp_path: Path) -> dict[str, Any]:
+    return {
+        f"{tmp_path}/a.mp4": "Music",
+        f"{tmp_path}/b.mp4": "Speech",
+        f"{tmp_path}/gone.mp4": Failed("missing", "no such file"),
+    }
+
+
+def tags(path: Path) -> list[Any]:
+    return [
+        json.loads(line).get("video_audio_tags", "none") for line in path.read_bytes().splitlines()
+    ]
+
+
+def ledger(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(ledger_of(str(path))).read_bytes().splitlines()]
+
+
+def test_each_sample_gets_what_its_videos_allow(manifest: Path, outcomes: dict[str, Any]) -> None:
+    result = merge(str(manifest), str(manifest), Fields(), outcomes)
+    assert result == MergeResult(
+        samples=7, tagged=3, skipped=1, failed=2, pending=1, failures=2, written=True
+    )
+    assert tags(manifest) == [["Music"], ["Music", "Speech"], [], "none", "none", ["Old"], "none"]
+
+
+def test_failures_are_written_beside_it(manifest: Path, outcomes: dict[str, Any]) -> None:
+    merge(str(manifest), str(manifest), Fields(), outcomes)
+    first, second = ledger(manifest)
+    assert first.pop("time").endswith("+00:00")
+    assert first == {
+        "manifest": str(manifest),
+        "line": 4,
+        "video": str(manifest.parent / "gone.mp4"),
+        "error": "missing",
+        "reason": "no such file",
+    }
+    assert (second["line"], second["video"], second["error"]) == (7, None, "malformed")
+
+
+def test_the_ledger_goes_with_the_last_failure(manifest: Path, outcomes: dict[str, Any]) -> None:
+    manifest.write_bytes(lines({"videos": ["a.mp4", "gone.mp4"]}))
+    merge(str(manifest), str(manifest), Fields(), outcomes)
+    assert len(ledger(manifest)) == 1
+    outcomes[str(manifest.parent / "gone.mp4")] = "Silence"
+    merge(str(manifest), str(manifest), Fields(), outcomes)
+    assert tags(manifest) == [["Music", "Silence"]]
+    assert [entry.name for entry in manifest.parent.iterdir()] == ["m.jsonl"]
+
+
+def test_nothing_to_add_writes_nothing(manifest: Path, outcomes: dict[str, Any]) -> None:
+    merge(str(manifest), str(manifest), Fields(), outcomes)
+    before = manifest.stat()
+    result = merge(str(manifest), str(manifest), Fields(), outcomes)
+    after = manifest.stat()
+    assert not result.written
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_retag_replaces_tags(manifest: Path, outcomes: dict[str, Any]) -> None:
+    result = merge(str(manifest), str(manifest), Fields(), outcomes, retag=True)
+    assert (result.tagged, result.skipped) == (4, 0)
+    assert tags(manifest)[5] == ["Music"]
+
+
+def test_an_output_is_a_full_copy_written_once(
+    manifest: Path, outcomes: dict[str, Any], tmp_path: Path
+) -> None:
+    before, target = manifest.read_bytes(), tmp_path / "out" / "m.jsonl"
+    assert merge(str(manifest), str(target), Fields(), outcomes).written
+    assert manifest.read_bytes() == before
+    assert tags(target)[:3] == [["Music"], ["Music", "Speech"], []]
+    assert len(ledger(target)) == 2
+    inode = target.stat().st_ino
+    assert not merge(str(manifest), str(target), Fields(), outcomes).written
+    assert target.stat().st_ino == inode
+
+
+def test_an_output_is_written_for_a_fully_tagged_manifest(tmp_path: Path) -> None:
+    source, target = tmp_path / "m.jsonl", tmp_path / "out" / "m.jsonl"
+    source.write_bytes(lines({"videos": ["a.mp4"], "video_audio_tags": ["Music"]}))
+    assert merge(str(source), str(target), Fields(), {}).written
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_video_root_is_the_base_of_relative_paths(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(lines({"videos": ["a.mp4", "/x/b.mp4"]}))
+    known = {"s3://b/v/a.mp4": "Music", "/x/b.mp4": "Speech"}
+    assert merge(str(path), str(path), Fields(), known, video_root="s3://b/v").tagged == 1
+
+
+def test_a_refused_manifest_is_left_and_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    content = lines({"videos": ["a.mp4"]}) + b"{broken\n"
+    path.write_bytes(content)
+    with pytest.raises(ManifestError) as refused:
+        merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": "Music"})
+    assert (refused.value.url, refused.value.line) == (str(path), 2)
+    assert path.read_bytes() == content
+    (entry,) = ledger(path)
+    assert (entry["line"], entry["video"], entry["error"]) == (2, None, "manifest")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.failures"]
+
+
+class Meddling(dict[str, Any]):
+    """Outcomes; on the way, ``times`` times, someone else does ``meddle``."""
+
+    def __init__(self, known: dict[str, Any], meddle: Callable[[], object], times: int) -> None:
+        super().__init__(known)
+        self.meddle, self.times = meddle, times
+
+    def get(self, url: str, default: Any = None, /) -> Any:
+        if self.times:
+            self.times -= 1
+            self.meddle()
+        return super().get(url, default)
+
+
+def test_a_line_added_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(lines({"videos": ["a.mp4"]}))
+    added = lines({"videos": ["later.mp4"]})
+    known = Meddling(
+        {f"{tmp_path}/a.mp4": "Music"}, lambda: path.write_bytes(path.read_bytes() + added), 1
+    )
+    result = merge(str(path), str(path), Fields(), known)
+    assert (result.tagged, result.pending) == (1, 1)
+    assert tags(path) == [["Music"], "none"]
+
+
+def test_it_gives_up_when_others_never_rest(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(lines({"videos": ["a.mp4"]}))
+    known = Meddling(
+        {f"{tmp_path}/a.mp4": "Music"}, lambda: path.write_bytes(path.read_bytes() + b"\n"), 99
+    )
+    with pytest.raises(ManifestChanged):
+        merge(str(path), str(path), Fields(), known)
+    assert b"Music" not in path.read_bytes()
+
+
+def test_a_manifest_read_while_it_was_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    whole = lines({"videos": ["a.mp4"]}, {"videos": ["b.mp4"], "text": "long"})
+    path.write_bytes(whole[:-9])
+    known = {f"{tmp_path}/a.mp4": "Music", f"{tmp_path}/b.mp4": "Speech"}
+    result = merge(
+        str(path), str(path), Fields(), Meddling(known, lambda: path.write_bytes(whole), 1)
+    )
+    assert result.tagged == 2
+    assert tags(path) == [["Music"], ["Speech"]]
+
+
+PARQUET_ROWS = [{"videos": ["a.mp4"], "n": 1}, {"videos": ["b.mp4"], "n": 2}]
+
+
+def packed(name: str) -> bytes:
+    """Two samples in this format, the videos of which are a.mp4 and b.mp4."""
+    if name.endswith(".parquet"):
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(PARQUET_ROWS), buffer)
+        return buffer.getvalue()
+    text = {
+        "m.json": b'[{"videos": ["a.mp4"]}, {"videos": ["b.mp4"]}]',
+        "m.csv": b"videos,n\na.mp4,1\nb.mp4,2\n",
+        "m.jsonl.gz": gzip.compress(lines({"videos": ["a.mp4"]}, {"videos": "b.mp4"})),
+    }
+    return text[name]
+
+
+@pytest.mark.parametrize("place", ["local", "s3"])
+@pytest.mark.parametrize("name", ["m.json", "m.csv", "m.jsonl.gz", "m.parquet"])
+def test_every_format_is_merged_alike(name: str, place: str, tmp_path: Path, s3: S3Server) -> None:
+    base = str(tmp_path) if place == "local" else s3.bucket()
+    url = f"{base}/{name}"
+    s3.put(url, packed(name)) if place == "s3" else Path(url).write_bytes(packed(name))
+    assert merge(url, url, Fields(), {f"{base}/a.mp4": "Music"}).tagged == 1
+    result = merge(url, url, Fields(), {f"{base}/b.mp4": "Speech"})
+    assert (result.tagged, result.skipped, result.written) == (1, 1, True)
+    with storage.open_manifest(url) as manifest:
+        assert [sample.tagged for sample in manifest.format.read(manifest.stream, Fields())] == [
+            True, True]  # fmt: skip
+
+
+def killed_half_way(url: str) -> None:
+    known = Meddling({}, lambda: os.kill(os.getpid(), signal.SIGKILL), 1)
+    merge(url, url, Fields(), known)
+
+
+def test_a_killed_run_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    content = lines({"videos": ["a.mp4"]})
+    path.write_bytes(content)
+    run = multiprocessing.get_context("spawn").Process(target=killed_half_way, args=(str(path),))
+    run.start()
+    run.join()
+    assert run.exitcode == -signal.SIGKILL
+    assert path.read_bytes() == content
+    assert storage.list_manifests(str(tmp_path)) == [str(path)]
+    merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": "Music"})
+    assert tags(path) == [["Music"]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_owner_stays(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(lines({"videos": ["a.mp4"]}))
+    os.chown(path, 12345, 23456)
+    merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": "Music"})
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+def test_mode_and_link_stay(tmp_path: Path) -> None:
+    real, link = tmp_path / "real" / "m.jsonl", tmp_path / "m.jsonl"
+    real.parent.mkdir()
+    real.write_bytes(lines({"videos": ["a.mp4"]}))
+    real.chmod(0o640)
+    link.symlink_to(real)
+    merge(str(link), str(link), Fields(), {f"{tmp_path}/a.mp4": "Music"})
+    assert link.is_symlink()
+    assert tags(real) == [["Music"]]
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert [entry.name for entry in real.parent.iterdir()] == ["m.jsonl"]
+
+
+def test_on_s3_the_object_keeps_its_metadata(s3: S3Server) -> None:
+    url = f"{s3.bucket()}/a/m.jsonl"
+    s3.put(url, lines({"videos": ["v.mp4"]}), ContentType="application/x-ndjson",
+           Metadata={"owner": "me"})  # fmt: skip
+    known = {url.replace("m.jsonl", "v.mp4"): "Music"}
+    assert merge(url, url, Fields(), known).written
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    head = s3.client.head_object(Bucket=bucket, Key=key)
+    assert json.loads(s3.get(url))["video_audio_tags"] == ["Music"]
+    assert (head["ContentType"], head["Metadata"]) == ("application/x-ndjson", {"owner": "me"})
+
+
+def test_on_s3_a_change_meanwhile_is_kept(s3: S3Server) -> None:
+    url = f"{s3.bucket()}/m.jsonl"
+    content = lines({"videos": ["v.mp4"]})
+    s3.put(url, content)
+    known = Meddling(
+        {url.replace("m.jsonl", "v.mp4"): "Music"}, lambda: s3.put(url, content + content), 1
+    )
+    assert merge(url, url, Fields(), known).tagged == 2
+
+
+def test_on_s3_failures_are_an_object_beside_it(s3: S3Server) -> None:
+    bucket = s3.bucket()
+    url = f"{bucket}/m.jsonl"
+    s3.put(url, lines({"videos": ["v.mp4"]}))
+    known: dict[str, Any] = {f"{bucket}/v.mp4": Failed("missing", "no such file")}
+    merge(url, url, Fields(), known)
+    assert json.loads(s3.get(ledger_of(url)))["video"] == f"{bucket}/v.mp4"
+    assert storage.list_manifests(bucket) == [url]
+    merge(url, url, Fields(), {f"{bucket}/v.mp4": "Music"})
+    assert s3.keys(bucket) == ["m.jsonl"]
+
+
+ROUNDS = 50
+SAMPLES = 20
+
+
+def tag_half(urls: list[str], half: int, barrier: Any) -> None:
+    for url in urls:
+        base = storage.parent(url)
+        known = {f"{base}/{number}.mp4": f"L{number}" for number in range(half, SAMPLES, 2)}
+        barrier.wait()
+        merge(url, url, Fields(), known)
+
+
+@pytest.mark.parametrize("place", ["local", "s3"])
+def test_two_runs_on_one_manifest_lose_no_tag(place: str, tmp_path: Path, s3: S3Server) -> None:
+    base = str(tmp_path) if place == "local" else s3.bucket()
+    urls = [f"{base}/{number}.jsonl" for number in range(ROUNDS)]
+    content = lines(*({"videos": [f"{number}.mp4"]} for number in range(SAMPLES)))
+    for url in urls:
+        s3.put(url, content) if place == "s3" else Path(url).write_bytes(content)
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    runs = [context.Process(target=tag_half, args=(urls, half, barrier)) for half in (0, 1)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert [run.exitcode for run in runs] == [0, 0]
+    expected = [[f"L{number}"] for number in range(SAMPLES)]
+    for url in urls:
+        text = s3.get(url) if place == "s3" else Path(url).read_bytes()
+        found = [json.loads(line).get("video_audio_tags") for line in text.splitlines()]
+        assert found == expected, url

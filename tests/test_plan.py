@@ -1,0 +1,138 @@
+"""The plan: every distinct video once, in an order that does not depend on how it was read."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ConfigurationError
+from tasks.manifests import Fields
+from tasks.plan import Failure, Videos, find_manifests, plan
+
+
+@pytest.fixture
+def videos() -> Iterator[Videos]:
+    with closing(Videos()) as videos:
+        yield videos
+
+
+def write(path: Path, *samples: Mapping[str, object] | str) -> Path:
+    lines = (s if isinstance(s, str) else json.dumps(s) for s in samples)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def planned(videos: Videos, size: int = 100) -> list[tuple[int, list[str]]]:
+    return list(videos.units(size))
+
+
+def test_untagged_samples_give_their_videos(tmp_path: Path, videos: Videos) -> None:
+    manifest = write(
+        tmp_path / "m.jsonl",
+        {"videos": ["a.mp4", "/data/b.mp4"]},
+        {"videos": ["c.mp4"], "video_audio_tags": ["Speech"]},
+        {"videos": "s3://bucket/d.mp4", "video_audio_tags": None},
+        {"videos": []},
+        {"text": "none"},
+    )
+    [plan_] = plan(find_manifests([str(manifest)], None, None), Fields(), videos, retag=False)
+    assert (plan_.samples, plan_.untagged, plan_.error) == (5, 4, None)
+    assert planned(videos) == [(0, [f"{tmp_path}/a.mp4", "/data/b.mp4", "s3://bucket/d.mp4"])]
+
+
+def test_retag_plans_what_is_tagged(tmp_path: Path, videos: Videos) -> None:
+    manifest = write(tmp_path / "m.jsonl", {"videos": ["c.mp4"], "video_audio_tags": ["Speech"]})
+    [plan_] = plan(find_manifests([str(manifest)], None, None), Fields(), videos, retag=True)
+    assert plan_.untagged == 1
+    assert len(videos) == 1
+
+
+def test_a_video_of_many_samples_is_one(tmp_path: Path, videos: Videos) -> None:
+    for name in ("1", "2", "3"):
+        write(tmp_path / f"{name}.jsonl", *[{"videos": ["same.mp4", f"{name}.mp4"]}] * 5)
+    plan(find_manifests([str(tmp_path)], None, None), Fields(), videos, retag=False)
+    names = [Path(url).name for _, urls in planned(videos) for url in urls]
+    assert names == ["same.mp4", "1.mp4", "2.mp4", "3.mp4"]
+
+
+def test_units_are_full_across_manifests_and_tell_how_far_they_reach(
+    tmp_path: Path, videos: Videos
+) -> None:
+    for number in range(10):
+        write(tmp_path / f"{number}.jsonl", {"videos": [f"{number}.mp4"]})
+    plan(find_manifests([str(tmp_path)], None, None), Fields(), videos, retag=False)
+    assert [(last, len(urls)) for last, urls in planned(videos, 4)] == [(3, 4), (7, 4), (9, 2)]
+
+
+def test_the_order_is_that_of_the_manifests(videos: Videos) -> None:
+    """Manifests are read at the same time: a later one may be in the table first."""
+    videos.add(1, [(0, "shared"), (1, "late")])
+    videos.add(0, [(0, "early"), (1, "shared")])
+    assert planned(videos) == [(1, ["early", "shared", "late"])]
+
+
+def test_outcomes(videos: Videos) -> None:
+    videos.add(0, [(0, "good"), (1, "bad"), (2, "open")])
+    videos.settle([("good", "Speech"), ("bad", Failure("missing", "no such file"))])
+    assert videos.get("good") == "Speech"
+    assert videos.get("bad") == Failure("missing", "no such file")
+    assert videos.get("open") is None
+    assert videos.get("of another run") is None
+
+
+def test_a_refused_manifest_does_not_stop_the_others(tmp_path: Path, videos: Videos) -> None:
+    write(tmp_path / "bad.jsonl", {"videos": ["a.mp4"]}, "{oops")
+    write(tmp_path / "good.jsonl", {"videos": ["b.mp4"]})
+    bad, good = plan(find_manifests([str(tmp_path)], None, None), Fields(), videos, retag=False)
+    assert bad.error is not None
+    assert f"{tmp_path}/bad.jsonl, line 2" in str(bad.error)
+    assert not bad.needs_merge
+    assert good.untagged == 1
+
+
+def test_video_root_and_output(tmp_path: Path, videos: Videos) -> None:
+    manifest = write(tmp_path / "m.jsonl", {"videos": ["a.mp4"]})
+    output, root = str(tmp_path / "out"), "s3://bucket/videos"
+    [plan_] = plan(find_manifests([str(manifest)], output, root), Fields(), videos, retag=False)
+    assert plan_.manifest.target == f"{output}/m.jsonl"
+    assert planned(videos) == [(0, ["s3://bucket/videos/a.mp4"])]
+
+
+def test_a_manifest_named_twice_is_one(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "m.jsonl", {"videos": []})
+    assert len(find_manifests([str(manifest), str(tmp_path), f"{tmp_path}/*"], None, None)) == 1
+
+
+def test_two_copies_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write(tmp_path / folder / "m.jsonl", {"videos": []})
+    with pytest.raises(ConfigurationError, match="same name"):
+        find_manifests([str(tmp_path)], str(tmp_path / "out"), None)
+
+
+def test_a_run_with_more_videos_than_fit_in_a_chunk(tmp_path: Path, videos: Videos) -> None:
+    samples = [{"videos": [f"{number}.mp4"]} for number in range(25_000)]
+    manifest = write(tmp_path / "m.jsonl", *samples)
+    plan(find_manifests([str(manifest)], None, None), Fields(), videos, retag=False)
+    names = [Path(url).stem for _, urls in planned(videos, 999) for url in urls]
+    assert names == [str(number) for number in range(25_000)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
+def test_no_permission_is_told_before_anything_is_done(tmp_path: Path, videos: Videos) -> None:
+    manifest = write(tmp_path / "m.jsonl", {"videos": ["a.mp4"]})
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):  # of pytest, for root only
+        folder.chmod(folder.stat().st_mode | 0o055)
+    os.seteuid(65_534)
+    try:
+        with pytest.raises(ConfigurationError, match="no permission"):
+            plan(find_manifests([str(manifest)], None, None), Fields(), videos, retag=False)
+        copies = find_manifests([str(manifest)], str(tmp_path / "new" / "folder"), None)
+        with pytest.raises(ConfigurationError, match="no permission"):
+            plan(copies, Fields(), videos, retag=False)
+    finally:
+        os.seteuid(0)
