@@ -1,0 +1,59 @@
+"""CPU of the features and of the model beside a bare loop: ``python benchmarks/model.py``.
+
+The model is AST-base's shape with random weights, so that nothing is downloaded; one thread, since
+CPU seconds of several threads that wait for one another mean little.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+from tasks.model import Checkpoint, CheckpointId
+from tasks.model.classifier import Classifier
+from tasks.model.features import LogMelFeatures, samples_for
+
+CLIPS, ROUNDS, LAYERS = 4, 5, 2
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Of one call, the median of some."""
+    work()
+    times = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    waveforms = [
+        (0.1 * random.standard_normal(samples_for(1024))).astype(np.float32) for _ in range(CLIPS)
+    ]
+    extractor = ASTFeatureExtractor()
+    features = LogMelFeatures(extractor, torch.device("cpu"))
+    ours = cpu_seconds(lambda: features(waveforms)) / CLIPS
+    theirs = cpu_seconds(lambda: extractor(waveforms, sampling_rate=16_000)) / CLIPS
+    print(f"features: {ours * 1e3:.1f} ms of CPU a clip (ASTFeatureExtractor: {theirs * 1e3:.1f})")
+
+    # Two of the twelve layers of AST-base: the ratio is that of all twelve or better.
+    model = ASTForAudioClassification(ASTConfig(num_hidden_layers=LAYERS)).eval()
+    checkpoint = Checkpoint(CheckpointId(), "", 16_000, samples_for(1024), extractor)
+    classifier = Classifier(model, checkpoint, torch.device("cpu"), torch.float32)
+    batch = features(waveforms)
+    with torch.inference_mode():
+        bare = cpu_seconds(lambda: model(batch)) / CLIPS
+    whole = cpu_seconds(lambda: classifier.predict(waveforms)) / CLIPS - ours
+    print(f"model, {LAYERS} of AST-base's 12 layers: {whole * 1e3:.0f} ms of CPU a clip")
+    print(f"bare model(batch) loop: {bare * 1e3:.0f} ms; ratio {whole / bare:.2f} (at most 1.1)")
+
+
+if __name__ == "__main__":
+    main()
