@@ -4,9 +4,9 @@ import os
 import tempfile
 from pathlib import Path
 
+import av
 import s3fs
 
-from tasks.audio.decode import decode
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Window
 from tasks.storage import Identity
@@ -33,8 +33,10 @@ def ours(url: str, identity: Identity) -> None:
 
 
 def with_default_cache(url: str, identity: Identity) -> None:
-    with s3fs.S3FileSystem().open(url) as file:
-        decode(file, WINDOW)
+    with s3fs.S3FileSystem().open(url) as file, av.open(file) as container:
+        for frame in container.decode(audio=0):
+            if (frame.time or 0.0) > WINDOW.seconds:
+                break
 
 
 def download(url: str, identity: Identity) -> None:

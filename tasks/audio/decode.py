@@ -4,6 +4,7 @@ Runs in the child processes of the pool and imports only av and numpy.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import cast
@@ -19,6 +20,7 @@ from av.container import InputContainer
 from tasks.audio.container import explain, open_container
 from tasks.audio.downmix import downmix
 from tasks.audio.extent import Readable, is_whole
+from tasks.audio.index import with_short_index
 from tasks.audio.window import FRAME_SECONDS, Segment, Window
 from tasks.errors import VideoError
 
@@ -83,19 +85,40 @@ def decode(file: Readable, window: Window) -> Decoded:
             ``unsupported`` (no decoder for its audio).
         MemoryError: the file wants more than the process may have.
     """
+    return _decode_start(file, window) or _decode(file, window)
+
+
+def _decode_start(file: Readable, window: Window) -> Decoded | None:
+    """The sound of a long MP4 by the start of its index; None where that does not do."""
+    start = with_short_index(file)
+    if start is None:
+        return None
+    with suppress(VideoError), open_container(start) as container:
+        segments, progress = _hear(container, window)
+        if progress.heard >= window.seconds:
+            return Decoded(segments, progress.corrupt, _notes(progress))
+    return None
+
+
+def _decode(file: Readable, window: Window) -> Decoded:
     with open_container(file) as container:
         if not container.streams.audio:
             return Decoded([])
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:
-            raise VideoError("unsupported", "there is no decoder for its audio stream")
-        progress = _Progress()
-        packets = _packets(container, stream, progress)
-        frames = _until_full(_frames(packets, progress), window.seconds, progress)
-        segments = [
-            (rate, _to_mono(planar, names, window)) for rate, names, planar in _segments(frames)
-        ]
+        segments, progress = _hear(container, window)
         return _judge(file, container, segments, window, progress)
+
+
+def _hear(container: InputContainer, window: Window) -> tuple[list[Segment], _Progress]:
+    """The first audio stream until the window is full."""
+    stream, progress = container.streams.audio[0], _Progress()
+    if stream.codec_context is None:
+        raise VideoError("unsupported", "there is no decoder for its audio stream")
+    packets = _packets(container, stream, progress)
+    frames = _until_full(_frames(packets, progress), window.seconds, progress)
+    segments = [
+        (rate, _to_mono(planar, names, window)) for rate, names, planar in _segments(frames)
+    ]
+    return segments, progress
 
 
 def _packets(
@@ -106,13 +129,19 @@ def _packets(
     stream.codec_context.thread_type = ThreadType.NONE
     stream.codec_context.thread_count = 1
     start = (container.start_time or 0) / av.time_base
+    ticks: dict[
+        int, float
+    ] = {}  # by stream: a Fraction for each packet costs more than decoding it
     for _ in range(MAX_BROKEN_READS):
         try:
             for packet in container.demux():
-                if packet.pts is not None and packet.time_base is not None:
-                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                number, pts = packet.stream_index, packet.pts
+                if pts is not None:
+                    if number not in ticks:
+                        ticks[number] = float(packet.time_base or 0)
+                    end = (pts + (packet.duration or 0)) * ticks[number]
                     progress.reached = max(progress.reached, end - start)
-                if packet.stream_index == stream.index:
+                if number == stream.index:
                     yield cast("av.Packet[AudioStream]", packet)
             return
         except av.error.FFmpegError as error:
@@ -166,7 +195,9 @@ def _segments(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, tuple[str,
             raise VideoError("corrupt", f"changes its audio format more than {MAX_SEGMENTS} times")
         first = next(group)
         names = tuple(channel.name for channel in first.layout.channels[:MAX_CHANNELS])
-        yield rate, names, np.concatenate([_planar(f) for f in chain([first], group)], axis=1)
+        planar = np.concatenate([_planar(f) for f in chain([first], group)], axis=1)
+        # Float codecs can carry NaN and infinity: in the resampler one spoils all that is near.
+        yield rate, names, np.nan_to_num(planar, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _planar(frame: av.AudioFrame) -> Planar:
@@ -180,12 +211,12 @@ def _planar(frame: av.AudioFrame) -> Planar:
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(frame.samples, frame.layout.nb_channels).T
-    samples = samples[:MAX_CHANNELS].astype(np.float32)
+    samples = samples[:MAX_CHANNELS].astype(np.float32, copy=False)
     if format_name == "u8":
         samples -= 128
     if format_name in _FULL_SCALE:
-        return samples / np.float32(_FULL_SCALE[format_name])
-    return np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        samples /= np.float32(_FULL_SCALE[format_name])
+    return samples
 
 
 def _to_mono(planar: Planar, names: tuple[str, ...], window: Window) -> npt.NDArray[np.float32]:

@@ -21,7 +21,7 @@ class Readable(Protocol):
 # A file of real sound has a handful of outermost parts, a capture split into gigabytes hundreds.
 _MOST_PARTS = 1_000
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-_MP4_STARTS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
+MP4_STARTS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
 _OTHER_STARTS = (b"FLV", b"OggS", b"fLaC", b"ID3", b"\x00\x00\x01\xba", b"RF64", b"OTTO")
 
 
@@ -32,11 +32,11 @@ def is_whole(file: Readable) -> bool | None:
     its kin, the segment of Matroska. The parts of a fragmented MP4 promise nothing of those to
     come, nor do the formats that are made for streaming.
     """
-    measure = _measure_of(_bytes_at(file, 0, 12))
+    measure = _measure_of(bytes_at(file, 0, 12))
     size = file.seek(0, SEEK_END)
     place, parts = 0, 0
     while measure and place < size and parts < _MOST_PARTS:
-        length = measure(_bytes_at(file, place, 16))
+        length = measure(bytes_at(file, place, 16))
         if length is None:
             return None
         place, parts = place + length, parts + 1
@@ -45,11 +45,12 @@ def is_whole(file: Readable) -> bool | None:
 
 def is_known(file: Readable) -> bool:
     """Whether ``file`` begins as media do, though nothing in it may be readable."""
-    start = _bytes_at(file, 0, 12)
+    start = bytes_at(file, 0, 12)
     return _measure_of(start) is not None or start.startswith(_OTHER_STARTS)
 
 
-def _bytes_at(file: Readable, place: int, count: int) -> bytes:
+def bytes_at(file: Readable, place: int, count: int) -> bytes:
+    """So many bytes of the file, fewer at its end."""
     file.seek(place)
     return file.read(count)
 
@@ -62,7 +63,7 @@ def _measure_of(start: bytes) -> _Measure | None:
         return _riff_length
     if start.startswith(_EBML):
         return _ebml_length
-    return _box_length if start[4:8] in _MP4_STARTS else None
+    return box_length if start[4:8] in MP4_STARTS else None
 
 
 def _riff_length(head: bytes) -> int | None:
@@ -73,7 +74,7 @@ def _riff_length(head: bytes) -> int | None:
     return None if length in (0, 0xFFFF_FFFF) else 8 + length
 
 
-def _box_length(head: bytes) -> int | None:
+def box_length(head: bytes) -> int | None:
     """ISO/IEC 14496-12, 4.2: a length of 1 stands for 64 bits further on, 0 for the whole rest."""
     length, kind = struct.unpack(">I4s", head[:8].ljust(8, b"\0"))
     if kind == b"moof":

@@ -1,5 +1,6 @@
 """An S3 server over HTTP that counts what crosses the wire: for tests and benchmarks."""
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ def counted_s3() -> Iterator[CountedS3]:
         s3.bytes_sent += sum(map(len, body)) if method == "GET" else 0
         return body
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else a line for each request
     server = make_server("127.0.0.1", 0, app, threaded=True)
     s3 = CountedS3(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
