@@ -4,6 +4,7 @@ import functools
 import logging
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -60,7 +61,9 @@ class Classifier:
         extractor = checkpoint.extractor
         self._features = LogMelFeatures(extractor, device) if is_ast(extractor) else None
         self._largest_batch: int | None = None  # known once memory has run out
-        self._lock = threading.Lock()
+        # A thread of its own, whoever asks: what a thread's allocator, and OpenMP for it, keep of a
+        # batch is then kept once, and one batch is computed at a time.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     @property
     def dtype_name(self) -> Dtype:
@@ -85,14 +88,16 @@ class Classifier:
         Raises:
             ConfigurationError: the model answers with NaN, or one waveform does not fit in memory.
         """
+        return self._thread.submit(self._logits, waveforms).result()
+
+    def _logits(self, waveforms: Sequence[Waveform]) -> torch.Tensor:
         rows: list[torch.Tensor] = []
-        with self._lock:
-            while (done := sum(map(len, rows))) < len(waveforms):
-                batch = waveforms[done : done + (self._largest_batch or len(waveforms))]
-                try:
-                    rows.append(self._forward(batch))
-                except torch.OutOfMemoryError as error:
-                    self._shrink(len(batch), error)
+        while (done := sum(map(len, rows))) < len(waveforms):
+            batch = waveforms[done : done + (self._largest_batch or len(waveforms))]
+            try:
+                rows.append(self._forward(batch))
+            except torch.OutOfMemoryError as error:
+                self._shrink(len(batch), error)
         logits = torch.cat(rows)
         if not torch.isfinite(logits).all():
             raise ConfigurationError(f"{self.checkpoint.id.hf_ast} answers with NaN or infinity.")
