@@ -17,7 +17,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from flows import tables
 from flows.charts import data_uri
 from flows.progress import Pace
-from flows.summary import Summary
+from flows.summary import Summary, counted
 
 MANIFEST_ROWS = 500
 """The UI becomes slow beyond some thousand cells; the report and the ledgers hold more."""
@@ -60,7 +60,7 @@ def _publish_manifests(summary: Summary) -> None:
     table = tables.manifests(summary, MANIFEST_ROWS)
     idle = summary.manifests - len(summary.rows)
     more = len(summary.rows) - len(table)
-    said = [f"{len(table):,} manifests, those with failures first."]
+    said = [f"{counted(len(table), 'manifest')}, those with failures first."]
     said += [f"{more:,} more are not shown."] if more else []
     said += [f"{idle:,} had nothing to do."] if idle > 0 else []
     records = [

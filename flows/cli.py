@@ -70,7 +70,8 @@ def _report(state: State[Any], as_json: bool) -> int:
     elif as_json:
         print(json.dumps(Summary.from_dict(facts).counts()), flush=True)
     else:
-        show(Summary.from_dict(facts), Console())
+        if state.name != DRY_RUN:
+            show(Summary.from_dict(facts), Console())
         print(f"{state.name}: {state.message}", flush=True)
     return DONE if state.name in ("Completed", DRY_RUN) else INCOMPLETE
 

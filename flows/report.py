@@ -6,7 +6,7 @@ from html import escape
 import pandas as pd
 
 from flows import tables
-from flows.summary import Summary
+from flows.summary import Summary, counted
 from tasks.storage import absolute, join, overwrite, scratch
 
 MANIFEST_ROWS = 5000
@@ -55,8 +55,8 @@ def page(summary: Summary, verdict: str, time: datetime) -> str:
     """The HTML of the report."""
     parts = [
         f"<h1>Tagged videos: {escape(verdict)}</h1>",
-        f"<p class='soft'>{time:%Y-%m-%d %H:%M} UTC, {summary.manifests:,} manifests,"
-        f" {summary.samples:,} samples</p>",
+        f"<p class='soft'>{time:%Y-%m-%d %H:%M} UTC, {counted(summary.manifests, 'manifest')},"
+        f" {counted(summary.samples, 'sample')}</p>",
         _table(tables.counts(summary), header=False),
     ]
     if summary.tags:
@@ -67,7 +67,8 @@ def page(summary: Summary, verdict: str, time: datetime) -> str:
         parts += ["<h2>Videos that failed</h2>", _table(tables.failures(summary))]
     if summary.rows:
         table = tables.manifests(summary, MANIFEST_ROWS)
-        parts += [f"<h2>{len(table):,} manifests with something to do</h2>", _table(table)]
+        title = f"{counted(len(table), 'manifest')} with something to do"
+        parts += [f"<h2>{title}</h2>", _table(table)]
     return (
         "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"

@@ -31,6 +31,11 @@ EXAMPLES = 3
 """Failures of each kind that are told in full; the ledgers hold all."""
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 sample``, ``2,000 samples``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 @dataclass
 class FailureGroup:
     """The videos that failed in the same way.
@@ -177,7 +182,8 @@ class Summary:
 
     def __str__(self) -> str:
         return (
-            f"{self.tagged:,} samples tagged, {self.skipped:,} skipped, {self.failed:,} failed; "
-            f"{self.videos:,} videos ({self.empty:,} EMPTY, {self.cached:,} cached), "
+            f"{counted(self.tagged, 'sample')} tagged, {self.skipped:,} skipped, "
+            f"{self.failed:,} failed; {counted(self.videos, 'video')} "
+            f"({self.empty:,} EMPTY, {self.cached:,} cached), "
             f"{self.bytes_read / 1e6:,.1f} MB read in {self.seconds:,.1f} s"
         )

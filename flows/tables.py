@@ -3,7 +3,7 @@
 import pandas as pd
 
 from flows import charts
-from flows.summary import Summary
+from flows.summary import Summary, counted
 
 _TAGS = 20
 
@@ -37,7 +37,7 @@ def tags(summary: Summary) -> pd.DataFrame:
 def tag_chart(summary: Summary) -> str:
     """The distribution of the tags as a picture, SVG."""
     rows = tags(summary).itertuples(index=False)
-    title = f"Tags of {summary.tags.total():,} videos"
+    title = f"Tags of {counted(summary.tags.total(), 'video')}"
     return charts.bars(title, [(tag, n, f"{n:,} · {share:.1%}") for tag, n, share in rows])
 
 

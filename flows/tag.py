@@ -23,7 +23,7 @@ from flows.merging import Merging
 from flows.progress import on_terminal, track
 from flows.report import write_report
 from flows.stopping import prompt_stop
-from flows.summary import Summary
+from flows.summary import Summary, counted
 from flows.verdict import DRY_RUN, MISCONFIGURED, verdict_on
 from flows.window import UNITS_IN_FLIGHT, tag_in_window
 from tasks.cache import Cache, default_cache
@@ -122,7 +122,8 @@ def tag_videos(
             summary.spent("list and plan", time.monotonic() - started)
             _announce(plans, summary, dry_run)
             if dry_run:
-                return Completed(name=DRY_RUN, message=str(summary), data=summary.as_dict())
+                would = f"would tag {_todo(plans, summary)}"
+                return Completed(name=DRY_RUN, message=would, data=summary.as_dict())
             merging = Merging(plans, fields, videos, retag)
             if summary.videos:
                 # Extract and tag, a window of units at a time; merge the manifests that are ready.
@@ -188,20 +189,21 @@ def _report(summary: Summary, verdict: str, place: str) -> None:
 
 def _announce(plans: Sequence[ManifestPlan], summary: Summary, dry_run: bool) -> None:
     log = get_run_logger()
-    to_tag = sum(plan.untagged for plan in plans)
-    log.info(
-        "%d manifests, %d samples: %d to tag, with %d videos",
-        len(plans),
-        sum(plan.samples for plan in plans),
-        to_tag,
-        summary.videos,
-    )
+    log.info("%s; to tag: %s", counted(len(plans), "manifest"), _todo(plans, summary))
     for one in plans:
         if one.error is not None:
             log.error("refused: %s", redact(str(one.error)))
         elif dry_run and one.untagged:
             where = redact(one.manifest.url)
-            log.info("would tag %d of %d samples in %s", one.untagged, one.samples, where)
+            log.info(
+                "would tag %d of %s in %s", one.untagged, counted(one.samples, "sample"), where
+            )
+
+
+def _todo(plans: Sequence[ManifestPlan], summary: Summary) -> str:
+    to_tag = sum(plan.untagged for plan in plans)
+    of_all = f"{to_tag:,} of {counted(summary.samples, 'sample')}"
+    return f"{of_all}, with {counted(summary.videos, 'video')}"
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def test_some_samples_left_untagged(tmp_path: Path, api: str) -> None:
     write_manifest(tmp_path / "m.jsonl", [{"videos": ["gone.mp4"]}, {"videos": []}])
     done = command("*.jsonl", "--hf-ast", DEMO_MODEL, cwd=tmp_path, api=api)
     assert done.returncode == 1
-    assert "1 samples tagged" in done.stdout
+    assert "1 sample tagged" in done.stdout
     assert "1 failed" in done.stdout
     assert "Traceback" not in done.stderr
 

@@ -216,7 +216,7 @@ def test_tags_of_data_juicer_lie_in_its_meta_field(tmp_path: Path) -> None:
 def test_a_dry_run_touches_nothing(demo: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in demo.parent.rglob("*")}
     state = run(demo, cache=tmp_path / "cache", dry_run=True, hf_ast="no-such-model")
-    assert state.name == "DryRun"
+    assert (state.name, state.message) == ("DryRun", "would tag 10 of 11 samples, with 8 videos")
     assert (counts(state)["samples"], counts(state)["skipped"], counts(state)["videos"]) == (
         11,
         1,
