@@ -17,10 +17,11 @@ from av.audio.stream import AudioStream
 from av.codec.context import ThreadType
 from av.container import InputContainer
 
-from tasks.audio.container import explain, open_container
+from tasks.audio.container import open_container
 from tasks.audio.downmix import downmix
 from tasks.audio.extent import Readable, is_whole
 from tasks.audio.index import with_short_index
+from tasks.audio.progress import Progress
 from tasks.audio.window import FRAME_SECONDS, Segment, Window
 from tasks.errors import VideoError
 
@@ -37,9 +38,8 @@ MAX_SEGMENTS = 64
 MAX_BROKEN_READS = 64
 MAX_CORRUPT_PACKETS = 2_000
 
-# Headers round, and the last picture may have no duration. Timestamps jitter by milliseconds.
+# Headers round, and the last picture may have no duration.
 GRACE_SECONDS = 1.0
-HOLE_SECONDS = 0.05
 
 _FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31}
 
@@ -58,23 +58,6 @@ class Decoded:
     segments: list[Segment]
     corrupt_packets: int = 0
     notes: str | None = None
-
-
-@dataclass
-class _Progress:
-    """What happened so far, in seconds: the generators below write it, :func:`_judge` reads it."""
-
-    heard: float = 0.0
-    missing: float = 0.0  # holes between what was heard, by the timestamps
-    reached: float = 0.0  # how far the file goes, over all of its streams
-    corrupt: int = 0
-    last_error: str = ""
-
-    def record(self, error: av.error.FFmpegError) -> None:
-        if isinstance(error, MemoryError):
-            raise error
-        self.corrupt += 1
-        self.last_error = explain(error)
 
 
 def decode(file: Readable, window: Window) -> Decoded:
@@ -96,7 +79,7 @@ def _decode_start(file: Readable, window: Window) -> Decoded | None:
     with suppress(VideoError), open_container(start) as container:
         segments, progress = _hear(container, window)
         if progress.heard >= window.seconds:
-            return Decoded(segments, progress.corrupt, _notes(progress))
+            return Decoded(segments, progress.corrupt, progress.notes())
     return None
 
 
@@ -108,9 +91,9 @@ def _decode(file: Readable, window: Window) -> Decoded:
         return _judge(file, container, segments, window, progress)
 
 
-def _hear(container: InputContainer, window: Window) -> tuple[list[Segment], _Progress]:
+def _hear(container: InputContainer, window: Window) -> tuple[list[Segment], Progress]:
     """The first audio stream until the window is full."""
-    stream, progress = container.streams.audio[0], _Progress()
+    stream, progress = container.streams.audio[0], Progress()
     if stream.codec_context is None:
         raise VideoError("unsupported", "there is no decoder for its audio stream")
     packets = _packets(container, stream, progress)
@@ -122,7 +105,7 @@ def _hear(container: InputContainer, window: Window) -> tuple[list[Segment], _Pr
 
 
 def _packets(
-    container: InputContainer, stream: AudioStream, progress: _Progress
+    container: InputContainer, stream: AudioStream, progress: Progress
 ) -> Iterator["av.Packet[AudioStream]"]:
     """The packets of ``stream``; those of the others only tell how far the file goes."""
     # FFmpeg's own threads under ours deadlock and run out (PyAV#1962, torchcodec#1253).
@@ -145,13 +128,13 @@ def _packets(
                     yield cast("av.Packet[AudioStream]", packet)
             return
         except av.error.FFmpegError as error:
-            progress.record(error)  # a broken read costs itself: go on behind it
+            progress.lose(error)  # a broken read costs itself: go on behind it
         except IndexError:
             return  # the end: PyAV's flush stumbles over a stream that appeared on the way
 
 
 def _frames(
-    packets: Iterable["av.Packet[AudioStream]"], progress: _Progress
+    packets: Iterable["av.Packet[AudioStream]"], progress: Progress
 ) -> Iterator[av.AudioFrame]:
     """The decoded frames; a corrupt packet costs itself, not what follows."""
     for packet in packets:
@@ -162,16 +145,15 @@ def _frames(
         except av.error.EOFError:
             continue  # a second flush, after a broken read at the end
         except av.error.FFmpegError as error:
-            progress.record(error)
+            progress.lose(error)
             continue
         yield from (frame for frame in frames if frame.samples and frame.sample_rate)
 
 
 def _until_full(
-    frames: Iterable[av.AudioFrame], seconds: float, progress: _Progress
+    frames: Iterable[av.AudioFrame], seconds: float, progress: Progress
 ) -> Iterator[av.AudioFrame]:
     """The frames up to a little beyond the window: the cost does not grow with the video."""
-    expected = None
     for frame in frames:
         if frame.sample_rate > MAX_SAMPLING_RATE:
             raise VideoError("corrupt", f"claims a sampling rate of {frame.sample_rate:,} Hz")
@@ -179,10 +161,7 @@ def _until_full(
         if frame.time is not None and frame.time + length <= 0:
             continue  # before the start, by the edit list
         yield frame
-        if frame.time is not None:
-            progress.missing += _hole(expected, frame.time)
-            expected = frame.time + length
-        progress.heard += length
+        progress.hear(frame.time, length)
         if progress.heard >= seconds + MARGIN_SECONDS:
             return
 
@@ -228,34 +207,20 @@ def _judge(
     container: InputContainer,
     segments: list[Segment],
     window: Window,
-    progress: _Progress,
+    progress: Progress,
 ) -> Decoded:
     """Tell no sound from sound that was lost: an error must never look like silence."""
     if progress.heard >= window.seconds:
-        return Decoded(segments, progress.corrupt, _notes(progress))
+        return Decoded(segments, progress.corrupt, progress.notes())
     promised = (container.duration or 0) / av.time_base
     breaks_off = progress.reached < promised - GRACE_SECONDS
     whole = is_whole(file)
     if progress.heard >= FRAME_SECONDS:
         cut_off = breaks_off or whole is False
-        return Decoded(segments, progress.corrupt, _notes(progress, cut_off))
+        return Decoded(segments, progress.corrupt, progress.notes(cut_off))
     # Of a format that does not tell where it ends, only a very short sound file is believed.
     alone = progress.heard > 0 and not container.streams.video
     if progress.corrupt or breaks_off or not (alone if whole is None else whole):
         reason = progress.last_error or "it is cut off, or broken from its start"
         raise VideoError("corrupt", f"promises sound, of which nothing can be decoded: {reason}")
     return Decoded([])
-
-
-def _notes(progress: _Progress, cut_off: bool = False) -> str | None:
-    notes = [f"cut off after {progress.reached:.1f} seconds"] if cut_off else []
-    if progress.corrupt:
-        notes.append(f"{progress.corrupt} corrupt packets left out ({progress.last_error})")
-    if progress.missing:
-        notes.append(f"{progress.missing:.1f} seconds missing in between")
-    return "; ".join(notes) or None
-
-
-def _hole(expected: float | None, time: float) -> float:
-    hole = 0.0 if expected is None else time - expected
-    return hole if hole > HOLE_SECONDS else 0.0
