@@ -280,7 +280,7 @@ def test_a_child_that_cannot_start_is_no_videos_fault(window: Window, video: Pat
 def test_a_child_is_replaced_after_many_videos(
     window: Window, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.audio.pool.VIDEOS_PER_CHILD", 1)
+    monkeypatch.setattr("tasks.audio.child.VIDEOS_PER_CHILD", 1)
     with DecoderPool(1) as pool:
         pool.extract(str(video), window)
         first = pool.pids
