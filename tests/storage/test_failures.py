@@ -1,0 +1,104 @@
+"""What an exception of a store means for the run."""
+
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from werkzeug.serving import make_server
+
+from tasks import storage
+from tasks.errors import (
+    TransientError,
+)
+from tests.storage.conftest import refusal
+
+
+def client_error(code: str, status: int) -> Exception:
+    from botocore.exceptions import ClientError
+    from s3fs.errors import translate_boto_error
+
+    response: Any = {
+        "Error": {"Code": code, "Message": f"{code} happened"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    error: Exception = translate_boto_error(ClientError(response, "GetObject"))
+    return error
+
+
+def other_errors() -> list[tuple[Exception, str]]:
+    from aiohttp import ClientPayloadError, ServerDisconnectedError
+    from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+    from fsspec.exceptions import FSTimeoutError
+    from s3fs.utils import FileExpired
+
+    return [
+        (FileNotFoundError("x"), "missing"),
+        (NotADirectoryError("x"), "missing"),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), "missing"),
+        (PermissionError("x"), "forbidden"),
+        (OSError(errno.EIO, "Input/output error"), "unreadable"),
+        (OSError(errno.ESTALE, "Stale file handle"), "unreachable"),
+        (TimeoutError(), "unreachable"),
+        (ConnectionResetError("x"), "unreachable"),
+        (socket.gaierror(-2, "Name or service not known"), "unreachable"),
+        (client_error("NoSuchKey", 404), "missing"),
+        (client_error("AccessDenied", 403), "forbidden"),
+        (client_error("ExpiredToken", 400), "forbidden"),
+        (client_error("InternalError", 500), "unreachable"),
+        (client_error("SlowDown", 503), "unreachable"),
+        (client_error("RequestTimeout", 400), "unreachable"),
+        (client_error("PreconditionFailed", 412), "changed"),
+        (client_error("InvalidObjectState", 403), "forbidden"),
+        (NoCredentialsError(), "forbidden"),
+        (EndpointConnectionError(endpoint_url="http://h"), "unreachable"),
+        (ReadTimeoutError(endpoint_url="http://h"), "unreachable"),
+        (ClientPayloadError("x"), "unreachable"),
+        (ServerDisconnectedError(), "unreachable"),
+        (FSTimeoutError(), "unreachable"),
+        (FileExpired("f", "tag"), "changed"),
+    ]
+
+
+def test_describe() -> None:
+    for error, kind in other_errors():
+        assert storage.describe(error).kind == kind, repr(error)
+        assert isinstance(error, storage.storage_errors())
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    """A web server that answers ``/404`` by 404, and with a video where it answers 200."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        status, is_head = environ["PATH_INFO"][1:], environ["REQUEST_METHOD"] == "HEAD"
+        start_response(f"{status} said", [("Content-Length", "5"), ("ETag", '"tag"')])
+        return [] if is_head else [b"video"]
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_a_web_server_says(web: str) -> None:
+    assert storage.identify(f"{web}/200") == storage.Identity(5, "tag")
+    kinds = {"404": "missing", "403": "forbidden", "500": "unreachable", "429": "unreachable"}
+    for status, kind in kinds.items():
+        assert refusal(f"{web}/{status}").kind == kind, status
+    assert refusal("http://127.0.0.1:1/v.mp4").kind == "unreachable"
+
+
+def test_describe_leaves_what_is_sorted() -> None:
+    error = TransientError("again later")
+    assert storage.describe(error) is error
+
+
+def test_reasons_hold_no_secrets() -> None:
+    text = "403, url='https://me:pw@h/a.mp4?X-Amz-Signature=abc&X-Amz-Credential=d'"
+    assert storage.describe(OSError(text)).reason == "403, url='https://h/a.mp4?...'"

@@ -1,0 +1,156 @@
+"""Which manifests a pattern stands for, and why there are none."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks import storage
+from tasks.errors import (
+    ConfigurationError,
+)
+from tests.conftest import S3Server
+from tests.storage.conftest import put
+
+TREE = ["a.jsonl", "sub/b.parquet", "sub/deep/c.csv.gz", "readme.md", "a.jsonl.failures",
+        ".hidden.jsonl", ".cache/d.jsonl", "sub/.a.jsonl.123.tmp", "[x].jsonl"]  # fmt: skip
+
+
+@pytest.fixture(params=["local", "s3"])
+def tree(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> str:
+    """A folder with manifests and other things."""
+    base = f"{tmp_path}/data" if request.param == "local" else f"{s3.bucket()}/data"
+    for name in TREE:
+        put(s3, f"{base}/{name}", b"{}\n")
+    return base
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("", ["[x].jsonl", "a.jsonl", "sub/b.parquet", "sub/deep/c.csv.gz"]),
+        ("/", ["[x].jsonl", "a.jsonl", "sub/b.parquet", "sub/deep/c.csv.gz"]),
+        ("/sub", ["sub/b.parquet", "sub/deep/c.csv.gz"]),
+        ("/*", ["[x].jsonl", "a.jsonl"]),
+        ("/*.jsonl", ["[x].jsonl", "a.jsonl"]),
+        ("/**/*.gz", ["sub/deep/c.csv.gz"]),
+        ("/**", ["[x].jsonl", "a.jsonl", "sub/b.parquet", "sub/deep/c.csv.gz"]),
+        ("/su?/*", ["sub/b.parquet"]),
+        ("/a.jsonl", ["a.jsonl"]),
+        ("/.hidden.jsonl", [".hidden.jsonl"]),
+    ],
+)
+def test_list_manifests(tree: str, pattern: str, expected: list[str]) -> None:
+    assert storage.list_manifests(tree + pattern) == [f"{tree}/{name}" for name in expected]
+
+
+def test_links_are_manifests_and_circles_end(tmp_path: Path) -> None:
+    folder = tmp_path / "real"
+    folder.mkdir()
+    (folder / "m.jsonl").touch()
+    (folder / "link.jsonl").symlink_to("m.jsonl")
+    (folder / "circle").symlink_to(folder)
+    names = ["link.jsonl", "m.jsonl"]
+    assert storage.list_manifests(str(folder)) == [f"{folder}/{name}" for name in names]
+    assert storage.list_manifests(f"{folder}/*") == [f"{folder}/{name}" for name in names]
+    assert storage.list_manifests(f"{folder}/link.jsonl") == [f"{folder}/link.jsonl"]
+    (tmp_path / "alias").symlink_to(folder)
+    alias = f"{tmp_path}/alias"
+    assert storage.list_manifests(alias) == [f"{alias}/{name}" for name in names]
+
+
+def test_a_name_with_brackets_is_found_locally(tmp_path: Path) -> None:
+    (tmp_path / "[x].jsonl").touch()
+    assert storage.list_manifests(f"{tmp_path}/[x].jsonl") == [f"{tmp_path}/[x].jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("/nothing.jsonl", "there is no such file, folder or bucket"),
+        ("/*.ndjson", "There is no manifest at"),
+        ("/readme.md", "its name must end in one of"),
+        ("/a.jsonl.failures", "is a failure ledger"),
+    ],
+)
+def test_what_is_no_manifest_is_one_sentence(tree: str, pattern: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason) as refused:
+        storage.list_manifests(tree + pattern)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_listing_is_always_fresh(tree: str, s3: S3Server) -> None:
+    before = storage.list_manifests(tree)
+    put(s3, f"{tree}/new.jsonl", b"{}\n")
+    assert {*storage.list_manifests(tree)} - {*before} == {f"{tree}/new.jsonl"}
+
+
+def test_thousands_of_keys_take_a_request_a_thousand(s3: S3Server) -> None:
+    base = f"{s3.bucket()}/many"
+    for number in range(1100):
+        s3.put(f"{base}/{number:04}.jsonl", b"")
+    storage.list_manifests(base)  # the client's first requests are its own
+    before = len(s3.requests)
+    assert len(storage.list_manifests(base)) == 1100
+    look, pages = 2, 2  # is it a file or a folder, then what is in it
+    assert len(s3.requests) - before <= look + pages
+
+
+def test_a_missing_bucket_is_one_sentence(s3: S3Server) -> None:
+    for pattern in ("/data", "/*.jsonl", "/data/**"):
+        with pytest.raises(ConfigurationError, match="there is no such file, folder or bucket"):
+            storage.list_manifests("s3://no-such-bucket-here" + pattern)
+
+
+def in_another_process(environment: dict[str, str], home: Path, pattern: str) -> str:
+    """What list_manifests gives, or its error, without the keys of this process."""
+    code = (
+        "import sys\n"
+        "from tasks.storage import list_manifests\n"
+        "from tasks.errors import ConfigurationError\n"
+        "try: print(list_manifests(sys.argv[1]))\n"
+        "except ConfigurationError as error: print(error)"
+    )
+    kept = ("PATH", "AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED")
+    run = subprocess.run(
+        [sys.executable, "-c", code, pattern],
+        env={name: os.environ[name] for name in kept} | {"HOME": str(home)} | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.count("\n") == 1
+    return run.stdout.strip()
+
+
+@pytest.mark.parametrize("pattern", ["/x", "/*.jsonl", "/x/*.jsonl", "/**/*.jsonl"])
+def test_no_credentials_is_one_sentence(s3: S3Server, tmp_path: Path, pattern: str) -> None:
+    said = in_another_process({}, tmp_path, s3.bucket() + pattern)
+    assert "access is refused (Unable to locate credentials)" in said
+
+
+@pytest.mark.parametrize("pattern", ["/m.jsonl", "", "/*.jsonl", "/**/*.jsonl"])
+def test_no_permission_is_one_sentence(s3: S3Server, pattern: str) -> None:
+    bucket = s3.bucket()
+    s3.put(f"{bucket}/m.jsonl", b"{}\n")
+    s3.sealed.add(bucket.removeprefix("s3://"))
+    with pytest.raises(ConfigurationError, match="access is refused"):
+        storage.list_manifests(bucket + pattern)
+
+
+def test_a_public_bucket_needs_only_the_usual_setting(s3: S3Server, tmp_path: Path) -> None:
+    url = f"{s3.bucket()}/m.jsonl"
+    s3.put(url, b"{}\n", ACL="public-read")
+    assert in_another_process({"FSSPEC_S3_ANON": "true"}, tmp_path, url) == f"['{url}']"
+
+
+def test_an_aws_profile_is_enough(s3: S3Server, tmp_path: Path) -> None:
+    url = f"{s3.bucket()}/m.jsonl"
+    s3.put(url, b"{}\n")
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text(
+        "[mine]\naws_access_key_id = a\naws_secret_access_key = b\n"
+    )
+    assert in_another_process({"AWS_PROFILE": "mine"}, tmp_path, url) == f"['{url}']"
