@@ -5,10 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks import storage
-from tasks.errors import (
-    TransientError,
-    VideoError,
-)
+from tasks.errors import TransientError, VideoError
 from tests.conftest import S3Server
 
 

@@ -10,9 +10,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from tasks import storage
-from tasks.errors import (
-    TransientError,
-)
+from tasks.errors import TransientError
 from tests.storage.conftest import refusal
 
 

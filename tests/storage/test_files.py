@@ -7,10 +7,7 @@ import threading
 import pytest
 
 from tasks import storage
-from tasks.errors import (
-    ManifestError,
-    VideoError,
-)
+from tasks.errors import ManifestError, VideoError
 from tasks.manifests import Fields
 from tasks.storage import s3 as s3_store
 from tests.conftest import S3Server

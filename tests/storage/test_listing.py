@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks import storage
-from tasks.errors import (
-    ConfigurationError,
-)
+from tasks.errors import ConfigurationError
 from tests.conftest import S3Server
 from tests.storage.conftest import put
 

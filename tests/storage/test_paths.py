@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks import storage
-from tasks.errors import (
-    ConfigurationError,
-)
+from tasks.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(

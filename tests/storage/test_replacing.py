@@ -6,11 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks import storage
-from tasks.errors import (
-    ManifestChanged,
-    ManifestError,
-    VideoError,
-)
+from tasks.errors import ManifestChanged, ManifestError, VideoError
 from tasks.storage import s3 as s3_store
 from tests.conftest import S3Server
 from tests.storage.conftest import put
