@@ -12,13 +12,14 @@ import pytest
 from tests.deployments.conftest import Machine, free_port, wait_for
 from tests.flows.conftest import DEMO_MODEL, read_manifest
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def database() -> Iterator[str]:
     """The address of an empty PostgreSQL database."""
-    programs = [shutil.which(name) for name in ("initdb", "pg_ctl")]
+    # Debian keeps the server's programs where no shell finds them.
+    folders = map(str, Path("/usr/lib/postgresql").glob("*/bin"))
+    path = os.pathsep.join([os.environ["PATH"], *folders])
+    programs = [shutil.which(name, path=path) for name in ("initdb", "pg_ctl")]
     if None in programs:
         pytest.skip("there is no PostgreSQL")
     initdb, pg_ctl = map(str, programs)
