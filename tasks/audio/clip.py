@@ -69,7 +69,7 @@ def _header(sampling_rate: int, count: int, peak: float, sound: bytes) -> bytes:
 
 
 def make_clip(segments: Iterable[Segment], window: Window) -> Clip:
-    """Resample native-rate mono segments to the window's rate, join, cut and quantise them.
+    """Resample native-rate mono segments, finite, to the window's rate, join, cut, quantise them.
 
     Each segment is resampled on its own, since a stream may change its rate on the way.
     Less sound than one 25 ms frame gives an empty clip.
@@ -86,8 +86,6 @@ def make_clip(segments: Iterable[Segment], window: Window) -> Clip:
 
 
 def _resample(waveform: Waveform, rate: int, target: int) -> Waveform:
-    # Float codecs can carry NaN and infinity: through the resampler one would spoil its segment.
-    waveform = np.nan_to_num(waveform, nan=0.0, posinf=0.0, neginf=0.0)
     if rate == target or not waveform.size:
         return waveform
     resampled: Waveform = librosa.resample(

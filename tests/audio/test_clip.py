@@ -1,5 +1,7 @@
 """The clip: resampled, cut, quantised, and the same after it was stored."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tasks.audio.clip import Clip, Window, make_clip
-from tests.audio.media import melody, tone
+from tasks.audio.decode import decode
+from tests.audio.media import melody, tone, write_media
 
 WINDOW = Window(16_000, 164_080)
 
@@ -40,11 +43,14 @@ def test_quiet_sound_keeps_its_precision() -> None:
     assert np.abs(make_clip([(16_000, sound)], WINDOW).waveform - sound).max() < 1e-7
 
 
-def test_damaged_samples_are_silenced_and_loud_ones_clipped() -> None:
-    sound = np.full(16_000, 0.5, np.float32)
-    sound[:4] = [np.nan, np.inf, -np.inf, 1e30]
+@pytest.mark.parametrize("channels", [1, 2])
+def test_damaged_samples_are_silenced_and_loud_ones_clipped(tmp_path: Path, channels: int) -> None:
+    sound = np.full((channels, 16_000), 0.5, np.float32)
+    sound[:, :4] = [np.nan, np.inf, -np.inf, 1e30]
+    path = write_media(tmp_path / "a.wav", sound, 16_000, "pcm_f32le")
 
-    waveform = make_clip([(16_000, sound)], WINDOW).waveform
+    with path.open("rb") as file:
+        waveform = make_clip(decode(file, WINDOW).segments, WINDOW).waveform
 
     assert waveform[:4] == pytest.approx([0, 0, 0, 1])
     assert waveform[4:] == pytest.approx(0.5, abs=1e-4)
