@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 from rich.console import Console
 
-from flows.terminal import table
+from flows.show import render
 from tasks.cache import Cache, default_cache
 from tasks.errors import ConfigurationError, TransientError
 from tasks.storage import absolute, redact
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.print(f"removed {cache.prune(options.days)}")
         console.print(redact(cache.url), highlight=False)
         entries = by_age(cache)
-        console.print("nothing" if entries.empty else table(entries))
+        console.print("nothing" if entries.empty else render.terminal(entries))
     except (ConfigurationError, TransientError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
         return 1

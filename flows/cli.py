@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
-from prefect import Flow, State
+from prefect import State
 from prefect.exceptions import ParameterTypeError
 from prefect.settings import (
     PREFECT_API_URL,
@@ -16,8 +16,9 @@ from prefect.settings import (
 )
 from rich.console import Console
 
+from flows.show.terminal import show
 from flows.summary import Summary
-from flows.terminal import show
+from flows.tag import tag_videos
 from flows.verdict import DRY_RUN, MISCONFIGURED
 from tasks.model import DEFAULT_CHECKPOINT
 
@@ -27,11 +28,10 @@ DONE, INCOMPLETE, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _SERVER_START_SECONDS = 300
 
 
-def run_command(flow: Flow[..., Any], argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the flow as the command line says.
 
     Args:
-        flow: takes the options as its parameters.
         argv: the options; those of the process when None.
 
     Returns:
@@ -40,13 +40,13 @@ def run_command(flow: Flow[..., Any], argv: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(argv))
     as_json = options.pop("json")
     try:
-        state = _run(flow, options)
+        state = _run(options)
     except KeyboardInterrupt:
         return INTERRUPTED
     return _report(state, as_json)
 
 
-def _run(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:
+def _run(parameters: dict[str, Any]) -> State[Any]:
     settings: dict[Any, Any] = {}
     if not PREFECT_API_URL.value():
         _say("Starting a temporary Prefect server; set PREFECT_API_URL to use one that is running.")
@@ -55,7 +55,7 @@ def _run(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:
             PREFECT_SERVER_ANALYTICS_ENABLED: False,
         }
     with temporary_settings(settings):
-        state = cast("State[Any]", flow(**parameters, return_state=True))
+        state = cast("State[Any]", tag_videos(**parameters, return_state=True))
         return state
 
 

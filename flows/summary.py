@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from flows.merging import Merged
-from flows.window import UnitOutcome
+from flows.pipeline import UnitOutcome
+from tasks.merge import Merged
 from tasks.plan import ManifestPlan
 from tasks.storage import redact
 from tasks.tag import EMPTY

@@ -17,15 +17,13 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.artifacts import ProgressArtifact, publish
-from flows.cli import run_command
-from flows.merging import Merging
-from flows.progress import on_terminal, track
-from flows.report import write_report
+from flows.pipeline import UNITS_IN_FLIGHT, Merging, tag_units
+from flows.show.artifacts import ProgressArtifact, publish
+from flows.show.progress import on_terminal, track
+from flows.show.report import write_report
 from flows.stopping import prompt_stop
 from flows.summary import Summary, counted
 from flows.verdict import DRY_RUN, MISCONFIGURED, verdict_on
-from flows.window import UNITS_IN_FLIGHT, tag_in_window
 from tasks.cache import Cache, default_cache
 from tasks.errors import ConfigurationError, ManifestError, TransientError
 from tasks.extract import forget_clips
@@ -131,7 +129,7 @@ def tag_videos(
                 with summary.timed("load the model"):
                     tagger = Tagger.load(checkpoint, channels, device, dtype, batch_size)
                 with on_terminal(log.info) as shown:
-                    units = tag_in_window(videos, tagger, folder)
+                    units = tag_units(videos, tagger, folder)
                     for unit in track(units, summary.videos, [shown, ProgressArtifact()]):
                         videos.settle(unit.settled())
                         summary.count_unit(unit)
@@ -207,4 +205,6 @@ def _todo(plans: Sequence[ManifestPlan], summary: Summary) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(tag_videos))
+    from flows.cli import main
+
+    sys.exit(main())

@@ -5,11 +5,16 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from prefect import State, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed
 
 from tasks import ledger
 from tasks.errors import ManifestChanged, ManifestError, TransientError, VideoError
 from tasks.manifests import Fields, Sample
+from tasks.plan import ManifestPlan, Videos
 from tasks.storage import (
     Identity,
     identify,
@@ -17,11 +22,13 @@ from tasks.storage import (
     open_for_reading,
     open_manifest,
     parent,
+    redact,
     replace,
     scratch,
 )
 
 MERGE_ATTEMPTS = 10
+_STORE_ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 0.05
 _BUFFER_BYTES = 1 << 20
 
@@ -205,3 +212,54 @@ def _same(url: str, there: Identity, new: Path) -> bool:
             if old.read(len(part)) != part:
                 return False
     return True
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What came of one manifest: counts, or why it was left as it is."""
+
+    plan: ManifestPlan
+    result: MergeResult | None
+    problem: str | None = None
+
+
+def merge_manifest(plan: ManifestPlan, fields: Fields, videos: Videos, retag: bool) -> Merged:
+    """Merge the tags into one manifest; what stops that is told, not raised."""
+    manifest = plan.manifest
+    for attempt in range(_STORE_ATTEMPTS):
+        try:
+            result = merge(
+                manifest.url,
+                manifest.target,
+                fields,
+                videos,
+                video_root=manifest.video_root,
+                retag=retag,
+            )
+            return Merged(plan, result)
+        except TransientError as error:
+            problem = error.reason
+            time.sleep(2**attempt)
+        except (ManifestError, ManifestChanged) as error:
+            return Merged(plan, None, str(error))
+    return Merged(plan, None, f"{manifest.target}: {problem}")
+
+
+@task(
+    name="merge-tags",
+    task_run_name="merge {name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    cache_result_in_memory=False,
+)
+def merge_tags(
+    name: str, plans: list[ManifestPlan], fields: Fields, videos: Videos, retag: bool
+) -> State[Any]:
+    """Merge the tags into some manifests, as a list of :class:`Merged`."""
+    merged = [merge_manifest(plan, fields, videos, retag) for plan in plans]
+    problems = [manifest.problem for manifest in merged if manifest.problem]
+    return Completed(
+        name="Partial" if problems else "Completed",
+        message=redact("; ".join(problems[:3])),
+        data=merged,
+    )

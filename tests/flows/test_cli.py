@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from flows.cli import run_command
+from flows import cli
 from flows.tag import tag_videos
 from tests.audio.media import tone, write_media
 from tests.flows.conftest import DEMO_MODEL, read_manifest, write_manifest
@@ -110,14 +110,14 @@ def test_wrong_options(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        run_command(tag_videos, arguments)
+        cli.main(arguments)
     assert caught.value.code == 2
     assert re.search(sentence, capsys.readouterr().err)
 
 
 def test_every_parameter_of_the_flow_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        run_command(tag_videos, ["--help"])
+        cli.main(["--help"])
     assert caught.value.code == 0
     said = capsys.readouterr().out
     for name in signature(tag_videos.fn).parameters:

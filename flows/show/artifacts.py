@@ -4,7 +4,6 @@ from collections.abc import Callable
 from uuid import UUID
 
 import httpx
-import pandas as pd
 from prefect import get_run_logger
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -14,9 +13,9 @@ from prefect.artifacts import (
 )
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows import tables
-from flows.charts import data_uri
-from flows.progress import Pace
+from flows.show import render, tables
+from flows.show.charts import data_uri
+from flows.show.progress import Pace
 from flows.summary import Summary, counted
 
 MANIFEST_ROWS = 500
@@ -71,38 +70,16 @@ def _publish_manifests(summary: Summary) -> None:
 
 def markdown(summary: Summary) -> str:
     """The summary as the UI renders it: tables, and the chart as an image."""
-    parts = [_table(tables.counts(summary))]
+    parts = [render.markdown(tables.counts(summary))]
     if summary.tags:
         alt = ", ".join(f"{tag} {count}" for tag, count in summary.tags.most_common(5))
-        parts += ["## Tags", f"![{_plain(alt)}]({data_uri(tables.tag_chart(summary))})"]
+        parts += ["## Tags", f"![{render.literal(alt)}]({data_uri(tables.tag_chart(summary))})"]
     if summary.failures:
-        parts += ["## Videos that failed", _table(tables.failures(summary))]
+        parts += ["## Videos that failed", render.markdown(tables.failures(summary))]
     if summary.problems:
-        shown = [f"- {_plain(problem)}" for problem in summary.problems[:20]]
+        shown = [f"- {render.literal(problem)}" for problem in summary.problems[:20]]
         parts += ["## Manifests left as they are", "\n".join(shown)]
     return "\n\n".join(parts)
-
-
-def _table(frame: pd.DataFrame) -> str:
-    numbers = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
-    rows = [
-        list(frame.columns),
-        ["--:" if number else "---" for number in numbers],
-        *frame.itertuples(index=False, name=None),
-    ]
-    return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return "<br>".join(_plain(str(entry)) for entry in value)
-    return f"{value:,}" if isinstance(value, int) else _plain(str(value))
-
-
-def _plain(text: str) -> str:
-    """The text as it is: file names may hold what Markdown or HTML takes for its own."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
-    return "".join(f"\\{char}" if char in "\\`*_[]|!#" else char for char in text)
 
 
 def _tolerant(show: Callable[[], object]) -> None:

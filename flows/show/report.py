@@ -3,9 +3,7 @@
 from datetime import UTC, datetime
 from html import escape
 
-import pandas as pd
-
-from flows import tables
+from flows.show import render, tables
 from flows.summary import Summary, counted
 from tasks.storage import absolute, join, overwrite, scratch
 
@@ -57,42 +55,21 @@ def page(summary: Summary, verdict: str, time: datetime) -> str:
         f"<h1>Tagged videos: {escape(verdict)}</h1>",
         f"<p class='soft'>{time:%Y-%m-%d %H:%M} UTC, {counted(summary.manifests, 'manifest')},"
         f" {counted(summary.samples, 'sample')}</p>",
-        _table(tables.counts(summary), header=False),
+        render.html(tables.counts(summary), header=False),
     ]
     if summary.tags:
         parts += ["<h2>Tags</h2>", tables.tag_chart(summary)]
     if summary.stages:
         parts += ["<h2>Time</h2>", tables.stage_chart(summary)]
     if summary.failures:
-        parts += ["<h2>Videos that failed</h2>", _table(tables.failures(summary))]
+        parts += ["<h2>Videos that failed</h2>", render.html(tables.failures(summary))]
     if summary.rows:
         table = tables.manifests(summary, MANIFEST_ROWS)
         title = f"{counted(len(table), 'manifest')} with something to do"
-        parts += [f"<h2>{title}</h2>", _table(table)]
+        parts += [f"<h2>{title}</h2>", render.html(table)]
     return (
         "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>Tagged videos: {escape(verdict)}</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
-
-
-def _table(frame: pd.DataFrame, header: bool = True) -> str:
-    numbers = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
-    rows = [_row("td", row, numbers) for row in frame.itertuples(index=False, name=None)]
-    head = _row("th", list(frame.columns), numbers) if header else ""
-    return f"<div class='wide'><table>{head}{''.join(rows)}</table></div>"
-
-
-def _row(cell: str, values: "tuple[object, ...] | list[object]", numbers: list[bool]) -> str:
-    cells = (
-        f"<{cell}{' class=number' if number else ''}>{_text(value)}</{cell}>"
-        for value, number in zip(values, numbers, strict=True)
-    )
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list):
-        return "<br>".join(escape(str(entry)) for entry in value)
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))

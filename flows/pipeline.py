@@ -1,25 +1,34 @@
-"""A window of units in flight: extraction of the next ones goes on while one is tagged.
+"""The pipeline: units of videos are extracted and tagged, and manifests merged, side by side.
 
-Mapping extraction over all units and then tagging over all results would be a barrier (the runner
-is first in, first out): every clip of the run would be extracted before the first is tagged.
+A few units are in flight: the next ones are extracted while one is tagged, and a manifest is merged
+once all of its videos are settled. Mapping extraction over all units and then tagging over all
+results would be a barrier (the runner is first in, first out): every clip of the run would be
+extracted before the first is tagged.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from prefect.futures import PrefectFuture
 
-from tasks.errors import ConfigurationError, TransientError
+from tasks import ledger
+from tasks.errors import ConfigurationError, ManifestError, TransientError
 from tasks.extract import ClipHandle, ExtractedUnit, Video, extract_audio, identify_videos
-from tasks.plan import Failure, Videos
+from tasks.manifests import Fields
+from tasks.merge import Merged, merge_tags
+from tasks.plan import Failure, ManifestPlan, Videos
+from tasks.storage import redact
 from tasks.tag import TaggedUnit, Tagger, tag_audio
 from tasks.units import Failed, unit_size
 
 UNITS_IN_FLIGHT = 3
 """One is tagged, one waits for that, one is extracted."""
+
+MANIFESTS_PER_TASK = 100
 
 
 @dataclass
@@ -75,7 +84,7 @@ class _InFlight:
         return [future.result(raise_on_failure=False) for future in ended]
 
 
-def tag_in_window(videos: Videos, tagger: Tagger, cache: str) -> Iterator[UnitOutcome]:
+def tag_units(videos: Videos, tagger: Tagger, cache: str) -> Iterator[UnitOutcome]:
     """Extract and tag all videos, a few units at a time; outcomes come in order.
 
     Raises:
@@ -138,3 +147,50 @@ def _settle(unit: _InFlight, clock: _Clock) -> UnitOutcome:
     lost = [url for url in unit.urls if url not in settled]
     outcome.failed += [Failed(url, kind, problem) for url in lost]
     return outcome
+
+
+class Merging:
+    """The manifests of a run that wait for their videos, in order, and those under way."""
+
+    def __init__(
+        self, plans: Sequence[ManifestPlan], fields: Fields, videos: Videos, retag: bool
+    ) -> None:
+        self._waiting = deque(plan for plan in plans if plan.needs_merge)
+        self._refused = [plan for plan in plans if plan.error is not None]
+        self._fields, self._videos, self._retag = fields, videos, retag
+        self._under_way: list[tuple[list[ManifestPlan], PrefectFuture[Any]]] = []
+
+    def up_to(self, manifest: int) -> None:
+        """Start the manifests before this number: their videos are settled."""
+        due = []
+        while self._waiting and self._waiting[0].manifest.number < manifest:
+            due.append(self._waiting.popleft())
+        for start in range(0, len(due), MANIFESTS_PER_TASK):
+            self._submit(due[start : start + MANIFESTS_PER_TASK])
+
+    def finish(self) -> Iterator[Merged]:
+        """Start what still waits, and give what came of all, refused manifests included."""
+        for plan in self._refused:
+            yield _refuse(plan)
+        if self._waiting:
+            self.up_to(self._waiting[-1].manifest.number + 1)
+        for plans, future in self._under_way:
+            merged = future.result(raise_on_failure=False)
+            if isinstance(merged, list):
+                yield from merged
+            else:
+                yield from (Merged(plan, None, f"{plan.manifest.url}: {merged}") for plan in plans)
+
+    def _submit(self, plans: list[ManifestPlan]) -> None:
+        more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
+        name = redact(plans[0].manifest.target) + more
+        future = merge_tags.submit(name, plans, self._fields, self._videos, self._retag)
+        self._under_way.append((plans, future))
+
+
+def _refuse(plan: ManifestPlan) -> Merged:
+    if isinstance(plan.error, ManifestError):
+        # A folder that takes no ledger is no reason to lose the others' tags.
+        with suppress(ManifestError, TransientError):
+            ledger.refuse(plan.error, plan.manifest.url, plan.manifest.target)
+    return Merged(plan, None, str(plan.error))

@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from flows import charts, tables
-from flows.report import page, write_report
+from flows.pipeline import UnitOutcome
+from flows.show import charts, tables
+from flows.show.report import page, write_report
+from flows.show.terminal import show
 from flows.summary import FailureGroup, ManifestRow, Summary
-from flows.terminal import show
-from flows.window import UnitOutcome
 from tasks.units import Failed
 from tests.conftest import S3Server
 
@@ -63,7 +63,7 @@ def test_many_tags_become_twenty_and_the_others() -> None:
     assert len(table) == 21
     assert table["videos"].sum() == len(labels)
     assert table["tag"].iloc[-1] == "30 others"
-    assert table["share"].sum() == pytest.approx(1)
+    assert table["percent"].sum() == pytest.approx(100)
 
 
 def test_manifests_are_bounded_and_failures_come_first(summary: Summary) -> None:
@@ -105,7 +105,7 @@ def test_terminal_shows_the_same(summary: Summary) -> None:
     file = console.file
     assert isinstance(file, io.StringIO)
     text = file.getvalue()
-    for said in ("samples tagged", "tag, 5.0 s", "Music", "50.0%", "missing", "no such file"):
+    for said in ("samples tagged", "tag, 5.0 s", "Music", "50.0", "missing", "no such file"):
         assert said in text
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from flows import charts
+from flows.show import charts
 from flows.summary import Summary, counted
 
 _TAGS = 20
@@ -25,20 +25,20 @@ def counts(summary: Summary) -> pd.DataFrame:
 
 
 def tags(summary: Summary) -> pd.DataFrame:
-    """The most frequent tags, the others as one row, with their share of the tagged videos."""
+    """The most frequent tags, the others as one row, with their share of the labelled videos."""
     counted = pd.Series(dict(summary.tags.most_common()), dtype="int64")
     table = counted.head(_TAGS)
     if rest := counted.iloc[_TAGS:].sum():
         table = pd.concat([table, pd.Series({f"{len(counted) - _TAGS} others": rest})])
     frame = pd.DataFrame({"tag": table.index, "videos": table.to_numpy()})
-    return frame.assign(share=frame["videos"] / max(1, counted.sum()))
+    return frame.assign(percent=100 * frame["videos"] / max(1, counted.sum()))
 
 
 def tag_chart(summary: Summary) -> str:
     """The distribution of the tags as a picture, SVG."""
     rows = tags(summary).itertuples(index=False)
     title = f"Tags of {counted(summary.tags.total(), 'video')}"
-    return charts.bars(title, [(tag, n, f"{n:,} · {share:.1%}") for tag, n, share in rows])
+    return charts.bars(title, [(tag, n, f"{n:,} · {share:.1f}%") for tag, n, share in rows])
 
 
 def stage_chart(summary: Summary) -> str:

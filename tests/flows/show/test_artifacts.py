@@ -2,8 +2,8 @@
 
 import re
 
-from flows.artifacts import markdown
-from flows.progress import Pace, track
+from flows.show.artifacts import markdown
+from flows.show.progress import Pace, track
 from flows.summary import FailureGroup, Summary
 
 

@@ -1,0 +1,67 @@
+"""Tables as HTML for the page, as Markdown for the UI, and as rich prints them on a terminal."""
+
+from collections.abc import Iterator
+from html import escape
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+
+def html(frame: pd.DataFrame, header: bool = True) -> str:
+    """The frame as an HTML table."""
+    classes = [" class=number" if right else "" for right in _right(frame)]
+
+    def row(tag: str, cells: list[str]) -> str:
+        parts = zip(classes, cells, strict=True)
+        return "".join(f"<{tag}{css}>{escape(cell)}</{tag}>" for css, cell in parts)
+
+    rows = [row("th", list(frame.columns))] if header else []
+    rows += [row("td", cells) for cells in _rows(frame)]
+    lines = "".join(f"<tr>{cells}</tr>" for cells in rows).replace("\n", "<br>")
+    return f"<div class='wide'><table>{lines}</table></div>"
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """The frame as a Markdown table."""
+    rules = ["--:" if right else "---" for right in _right(frame)]
+    rows = [[literal(cell) for cell in cells] for cells in _rows(frame)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [list(frame.columns), rules, *rows])
+
+
+def terminal(frame: pd.DataFrame, header: bool = True) -> Table:
+    """The frame as a table that rich prints."""
+    table = Table(box=box.SIMPLE_HEAD, show_header=header, pad_edge=False)
+    for name, right in zip(frame.columns, _right(frame), strict=True):
+        table.add_column(str(name), justify="right" if right else "left", overflow="fold")
+    for cells in _rows(frame):
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def literal(text: str) -> str:
+    """Escape what Markdown or HTML would interpret: file names may hold anything."""
+    text = "".join(f"\\{char}" if char in "\\`*_[]|!#" else char for char in text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
+
+
+def _right(frame: pd.DataFrame) -> list[bool]:
+    """Whether each column holds numbers, which are aligned to the right."""
+    return [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+
+
+def _rows(frame: pd.DataFrame) -> Iterator[list[str]]:
+    for row in frame.itertuples(index=False, name=None):
+        yield [_text(value) for value in row]
+
+
+def _text(value: object) -> str:
+    match value:
+        case list():
+            return "\n".join(map(str, value))
+        case float():
+            return f"{value:,.1f}"
+        case int():
+            return f"{value:,}"
+    return str(value)
