@@ -72,7 +72,7 @@ def _identify(url: str) -> Video | Failed:
 
 def clip_key(video: Video, window: Window) -> str:
     """The cache entry of a video's clip: the video as it is, and what was asked of it."""
-    return entry_key("clips-1", asdict(video), asdict(window))
+    return entry_key("clips-2", asdict(video), asdict(window))
 
 
 def load_clip(video: Video, window: Window, cache: Cache) -> tuple[Clip, ClipHandle]:
@@ -87,9 +87,9 @@ def load_clip(video: Video, window: Window, cache: Cache) -> tuple[Clip, ClipHan
     if clip is not None:
         return clip, ClipHandle(video, clip.is_empty, cached=True)
     result = decoders().extract(video.url, window, video.identity)
-    cache.put(key, result.clip.to_bytes())
-    return result.clip, ClipHandle(
-        video, result.clip.is_empty, cached=False, bytes_read=result.bytes_read, note=result.notes
+    cache.put(key, result.clip)
+    return Clip.from_bytes(result.clip), ClipHandle(
+        video, result.empty, cached=False, bytes_read=result.bytes_read, note=result.notes
     )
 
 
