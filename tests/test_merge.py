@@ -20,6 +20,7 @@ from tasks.errors import ManifestChanged, ManifestError
 from tasks.ledger import ledger_of
 from tasks.manifests import Fields
 from tasks.merge import MergeResult, merge
+from tests import needs
 from tests.conftest import S3Server
 
 
@@ -255,8 +256,8 @@ def test_a_killed_run_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
     assert tags(path) == [["Music"]]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_the_owner_stays(tmp_path: Path) -> None:
+    needs.root()
     path = tmp_path / "m.jsonl"
     path.write_bytes(lines({"videos": ["a.mp4"]}))
     os.chown(path, 12345, 23456)

@@ -11,6 +11,7 @@ import pytest
 from tasks.errors import ConfigurationError
 from tasks.manifests import Fields
 from tasks.plan import Failure, Videos, find_manifests, plan
+from tests import needs
 
 
 @pytest.fixture
@@ -122,8 +123,8 @@ def test_a_run_with_more_videos_than_fit_in_a_chunk(tmp_path: Path, videos: Vide
     assert names == [str(number) for number in range(25_000)]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
 def test_no_permission_is_told_before_anything_is_done(tmp_path: Path, videos: Videos) -> None:
+    needs.root()
     manifest = write(tmp_path / "m.jsonl", {"videos": ["a.mp4"]})
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):  # of pytest, for root only
         folder.chmod(folder.stat().st_mode | 0o055)

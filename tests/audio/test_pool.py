@@ -23,6 +23,8 @@ from tasks.errors import ConfigurationError, TransientError, VideoError
 from tasks.storage import identify
 from tests.audio.media import melody, tone, write_media
 
+_PATIENCE_SECONDS = 60  # of a busy machine
+
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
@@ -49,6 +51,27 @@ def served(respond: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Ite
     thread.join()
 
 
+@pytest.fixture
+def stuck() -> Iterator[tuple[str, threading.Event]]:
+    """A video whose server never sends it, and the event that somebody has asked for it."""
+    asked, over = threading.Event(), threading.Event()
+
+    def respond(request: http.server.BaseHTTPRequestHandler) -> None:
+        if request.command == "GET":
+            asked.set()
+            over.wait()
+            request.close_connection = True
+            return
+        request.send_response(200)
+        request.send_header("Content-Length", "1000000")
+        request.send_header("Accept-Ranges", "bytes")
+        request.end_headers()
+
+    with served(respond) as address:
+        yield f"{address}/a.mp4", asked
+        over.set()
+
+
 def failure(pool: DecoderPool, url: Path | str, window: Window) -> VideoError:
     with pytest.raises(VideoError) as caught:
         pool.extract(str(url), window)
@@ -66,7 +89,7 @@ def is_alive(pid: int) -> bool:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if condition():
             return True
@@ -159,28 +182,20 @@ def test_a_slow_server_is_given_up(window: Window) -> None:
         assert failure(pool, f"{address}/a.mp4", window).kind == "timeout"
 
 
-def test_a_killed_worker_costs_one_video(window: Window, tmp_path: Path, video: Path) -> None:
-    pipe = tmp_path / "pipe.mp4"
-    os.mkfifo(pipe)
+def test_a_killed_worker_costs_one_video(
+    window: Window, video: Path, stuck: tuple[str, threading.Event]
+) -> None:
+    url, asked = stuck
     with DecoderPool(1) as pool, ThreadPoolExecutor(1) as thread:
         pool.extract(str(video), window)
         (child,) = pool.pids
-        lost = thread.submit(failure, pool, pipe, window)
-        assert eventually(lambda: waits_for(child, pipe))
+        lost = thread.submit(failure, pool, url, window)
+        assert asked.wait(_PATIENCE_SECONDS)
         os.kill(child, signal.SIGKILL)
 
         assert lost.result().kind == "crashed"
         assert "SIGKILL" in lost.result().reason
         assert not pool.extract(str(video), window).empty
-
-
-def waits_for(child: int, pipe: Path) -> bool:
-    """Whether the child has reached the pipe: to open it for writing fails until it is read."""
-    try:
-        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-    except OSError:
-        return "wait_for_partner" in Path(f"/proc/{child}/wchan").read_text()
-    return True
 
 
 def test_a_worker_that_dies_idle_costs_nothing(window: Window, video: Path) -> None:
@@ -255,25 +270,28 @@ def test_children_start_from_any_directory(
         assert not pool.extract(str(video), window).empty
 
 
-def test_children_end_with_their_parent(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe.mp4"
-    os.mkfifo(pipe)
+def test_children_end_with_their_parent(stuck: tuple[str, threading.Event]) -> None:
+    url, asked = stuck
     program = f"""
-import os, subprocess, threading, time
+import threading, time
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Window
 pool = DecoderPool(1)
-stuck = {str(pipe)!r}, Window(16000, 16000)
+stuck = {url!r}, Window(16000, 16000)
 threading.Thread(target=pool.extract, args=stuck, daemon=True).start()
 while not pool.pids:
     time.sleep(0.01)
-time.sleep(1)
 print(*pool.pids, flush=True)
-os.kill(os.getpid(), 9)
+input()
 """
-    parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert asked.wait(_PATIENCE_SECONDS)
+        parent.kill()
 
-    assert eventually(lambda: not is_alive(int(parent.stdout)))
+    assert eventually(lambda: not is_alive(child))
 
 
 def test_a_child_that_cannot_start_is_no_videos_fault(window: Window, video: Path) -> None:
