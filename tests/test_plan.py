@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import ConfigurationError
+from tasks.errors import ConfigurationError, Failure, FailureKind
 from tasks.manifests import Fields
-from tasks.plan import Failure, Videos, find_manifests, plan
+from tasks.plan import Videos, find_manifests, plan
 from tests import needs
 
 
@@ -78,9 +78,10 @@ def test_the_order_is_that_of_the_manifests(videos: Videos) -> None:
 
 def test_outcomes(videos: Videos) -> None:
     videos.add(0, [(0, "good"), (1, "bad"), (2, "open")])
-    videos.settle([("good", "Speech"), ("bad", Failure("missing", "no such file"))])
+    failure = Failure("bad", FailureKind.MISSING, "no such file")
+    videos.settle([("good", "Speech"), ("bad", failure)])
     assert videos.get("good") == "Speech"
-    assert videos.get("bad") == Failure("missing", "no such file")
+    assert videos.get("bad") == failure
     assert videos.get("open") is None
     assert videos.get("of another run") is None
 

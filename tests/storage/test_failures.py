@@ -10,7 +10,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from tasks import storage
-from tasks.errors import TransientError
+from tasks.errors import FailureKind, StorageError
 from tests.storage.conftest import refusal
 
 
@@ -93,7 +93,7 @@ def test_what_a_web_server_says(web: str) -> None:
 
 
 def test_describe_leaves_what_is_sorted() -> None:
-    error = TransientError("again later")
+    error = StorageError(FailureKind.UNREACHABLE, "again later")
     assert storage.describe(error) is error
 
 
