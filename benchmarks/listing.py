@@ -18,8 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 from tasks.manifests import Fields
-from tasks.manifests.files import open_manifest
-from tasks.manifests.listing import list_manifests
+from tasks.storage import list_manifests, open_manifest
 
 SAMPLES = 10
 READERS = 8

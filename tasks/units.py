@@ -10,6 +10,7 @@ code here. A unit that came out of the cache ends in a state named ``Cached`` al
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import State, Task
@@ -19,7 +20,7 @@ from prefect.runtime import task_run
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
-from tasks.errors import Failure, TransientError
+from tasks.errors import TransientError
 
 RETRIES = 3
 """Tries after the first, where something may pass."""
@@ -31,7 +32,26 @@ def unit_size(device: str) -> int:
     return 128 if device.startswith("cuda") else 32
 
 
-def finish_unit(unit: object, failed: Sequence[Failure], cached: bool) -> State[Any]:
+@dataclass(frozen=True)
+class Failed:
+    """A video without a tag in this run.
+
+    Attributes:
+        url: which.
+        kind: a short stable word for grouping.
+        reason: what happened, for a person.
+    """
+
+    url: str
+    kind: str
+    reason: str
+
+    @property
+    def is_transient(self) -> bool:
+        return self.kind == TransientError.kind
+
+
+def finish_unit(unit: object, failed: Sequence[Failed], cached: bool) -> State[Any]:
     """The final state of a unit's task run, with the unit as its result.
 
     Raises:

@@ -36,7 +36,8 @@ def write_report(summary: Summary, verdict: str, place: str) -> str:
         Where the page is.
 
     Raises:
-        StorageError: the store refuses it, or did not answer.
+        ManifestError: the store refuses it.
+        TransientError: the store did not answer.
     """
     url = absolute(place)
     now = datetime.now(UTC)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tasks.errors import FailureKind, StorageError
+from tasks.errors import ManifestChanged
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
-def make_scratch(folder: str | None, name: str) -> Path:
-    """Make a new empty file: hidden in the folder of a local target (a rename does not cross file
-    systems), in the temporary folder for a remote one."""
+@contextmanager
+def scratch(folder: str | None, name: str) -> Iterator[Path]:
+    """A new empty file that is removed in the end unless it was moved: hidden beside a local
+    target (a rename does not cross file systems), in the temporary folder for a remote one."""
     if folder is None:
         handle, path = tempfile.mkstemp(prefix=f"{name[:100]}.")
     else:
@@ -26,20 +27,22 @@ def make_scratch(folder: str | None, name: str) -> Path:
         path = str(Path(folder) / f".{name[:100]}.{uuid.uuid4().hex}.tmp")
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     os.close(handle)
-    return Path(path)
+    try:
+        yield Path(path)
+    finally:
+        Path(path).unlink(missing_ok=True)
 
 
 def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
     """Put ``file`` at ``path``, which keeps its mode, its owner and, if it is one, its link.
 
     Raises:
-        StorageError: ``changed``: ``is_expected`` says no, asked while no other run can replace
-            the file.
+        ManifestChanged: ``is_expected`` says no, asked while no other run can replace the file.
     """
     target = Path(os.path.realpath(path))
     with _beside(target, file) as new, _locked(target):
         if not is_expected():
-            raise StorageError(FailureKind.CHANGED, "has changed since it was read")
+            raise ManifestChanged(f"{path} has changed since it was read.")
         _take_over(target, new)
         with new.open("rb") as written:
             os.fsync(written.fileno())
@@ -60,12 +63,9 @@ def _beside(target: Path, file: Path) -> Iterator[Path]:
     if file.parent.resolve() == target.parent and file.name.startswith("."):
         yield file
         return
-    copy = make_scratch(str(target.parent), target.name)
-    try:
+    with scratch(str(target.parent), target.name) as copy:
         shutil.copyfile(file, copy)
         yield copy
-    finally:
-        copy.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -74,6 +74,10 @@ def test_everything_but_the_field_is_equal(drawn: tuple[Any, Fields], data: st.D
     assert new.read().select(others).equals(old.read().select(others), check_metadata=True)
     assert new.schema_arrow.metadata == old.schema_arrow.metadata
     assert layout(new) == layout(old)
+    faults = {sample.line for sample in found if sample.fault}
+    if not tags.keys() - faults:
+        assert result == content
+        return
     values = new.read().column(key).to_pylist()
     before = (
         old.read().column(key).to_pylist() if key in table.column_names else [None] * len(table)
@@ -81,7 +85,7 @@ def test_everything_but_the_field_is_equal(drawn: tuple[Any, Fields], data: st.D
     for row, (value, earlier) in enumerate(zip(values, before, strict=True), 1):
         if fields.meta is None:
             assert value == tags.get(row, earlier)
-        elif row in tags:
+        elif row in tags and row not in faults:
             assert value[fields.tags] == tags[row]
             assert value.get("n") == (earlier or {}).get("n")
         else:
@@ -123,7 +127,8 @@ def test_a_column_of_nothing_but_none_becomes_one_of_tags() -> None:
     content = packed(pa.table({"video_audio_tags": pa.nulls(2), "videos": ["a", "b"]}))
     result = rewritten("m.parquet", content, {2: ["T"]})
     assert opened(result).read().column("video_audio_tags").to_pylist() == [None, ["T"]]
-    assert opened(result).schema_arrow.names == ["video_audio_tags", "videos"]
+    # Spark would lose rows of a file whose first column is its last bytes.
+    assert opened(result).schema_arrow.names == ["videos", "video_audio_tags"]
     assert read("m.parquet", result) == [Sample(1, ["a"], False), Sample(2, ["b"], True)]
 
 

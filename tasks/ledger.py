@@ -16,10 +16,8 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from tasks.errors import ManifestError
-from tasks.manifests.files import writing
-from tasks.storage import overwrite, redact, remove, scratch
+from tasks.storage import LEDGER_SUFFIX, overwrite, redact, remove, scratch
 
-LEDGER_SUFFIX = ".failures"
 BUFFER_BYTES = 1 << 20
 
 
@@ -55,7 +53,7 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
+def writing(manifest: str, target: str) -> Iterator[Ledger]:
     """Collect the failures of ``manifest``; they become the ledger of ``target`` in the end,
     unless an exception ends it.
 
@@ -64,7 +62,7 @@ def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
         TransientError: the store did not answer.
     """
     url = ledger_of(target)
-    with writing(url), scratch(url) as path:
+    with scratch(url) as path:
         with path.open("wb", buffering=BUFFER_BYTES) as file:
             ledger = Ledger(manifest, file)
             yield ledger
@@ -75,6 +73,6 @@ def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
 
 
 def refuse(error: ManifestError, manifest: str, target: str) -> None:
-    """Record that a manifest is refused as a whole. Raises as :func:`open_ledger`."""
-    with open_ledger(manifest, target) as ledger:
+    """Record that a manifest is refused as a whole. Raises as :func:`writing`."""
+    with writing(manifest, target) as ledger:
         ledger.add(error.line, None, "manifest", error.reason)

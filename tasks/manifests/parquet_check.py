@@ -1,0 +1,81 @@
+"""Open a Parquet file that gained a column and compare it with what it was, before it replaces
+anything."""
+
+import zlib
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.manifests import Fields
+from tasks.manifests.parquet_column import TagColumn
+from tasks.manifests.parquet_file import Spliced
+
+Digest = tuple[int, ...]
+"""What two columns share when their values are equal, whatever their batches are."""
+
+
+class CheckError(ValueError):
+    """The new file is not the old one with tags. This is a fault of this project."""
+
+
+def verify(
+    source: BinaryIO, end: bytes, column: TagColumn, fields: Fields, digests: list[Digest]
+) -> None:
+    """Read the file that ``end`` makes of ``source``.
+
+    Args:
+        digests: of the values of the new column in each row group.
+
+    Raises:
+        CheckError: another column, or a value of the new one, is not what it should be.
+    """
+    # This vets the new footer too: each chunk lies inside of the data.
+    result = TagColumn(cast(BinaryIO, Spliced(source, column.keep, end)), fields)
+    _compare_others(column, result.metadata)
+    if not result.exists:
+        raise CheckError("the tags are not there")
+    for number, expected in enumerate(digests):
+        parts = [batch.column(1) for batch in result.batches(number)]
+        if digest(pa.chunked_array(parts, result.field.type)) != expected:
+            raise CheckError(f"the tags of row group {number + 1} are not those that were written")
+
+
+def digest(values: pa.ChunkedArray) -> Digest:
+    """Of a column of tags, or of structs that hold nothing else."""
+    present = lengths = sizes = text = 0
+    for part in values.chunks:
+        tags = part.flatten()[0] if pa.types.is_struct(part.type) else part
+        # As bytes: old tags may not be UTF-8.
+        items = tags.flatten().cast(pa.binary())
+        present = zlib.crc32(_numbers(part.is_valid().cast(pa.int8())), present)
+        lengths = zlib.crc32(_numbers(pc.list_value_length(tags).fill_null(-1)), lengths)
+        sizes = zlib.crc32(_numbers(pc.binary_length(items).fill_null(-1)), sizes)
+        text = zlib.crc32(b"".join(items.drop_null().to_pylist()), text)
+    return len(values), present, lengths, sizes, text
+
+
+def _numbers(values: pa.Array) -> bytes:
+    return bytes(values.to_numpy(zero_copy_only=False).data)
+
+
+def _compare_others(column: TagColumn, new: pq.FileMetaData) -> None:
+    """Whether pyarrow finds every other column where and as it was."""
+    old = column.metadata
+    if (old.num_rows, old.num_row_groups) != (new.num_rows, new.num_row_groups):
+        raise CheckError("there are other row groups")
+    if new.num_columns != old.num_columns + (column.leaf.old is None):
+        raise CheckError("there are other columns")
+    moved = [(leaf, column.leaf.moved(leaf)) for leaf in range(old.num_columns)]
+    others = [(before, after) for before, after in moved if after is not None]
+    for before, after in others:
+        if not old.schema.column(before).equals(new.schema.column(after)):
+            raise CheckError(f"column {old.schema.column(before).path} has changed")
+    for number in range(old.num_row_groups):
+        old_group, new_group = old.row_group(number), new.row_group(number)
+        if old_group.num_rows != new_group.num_rows:
+            raise CheckError(f"row group {number + 1} has other rows")
+        for before, after in others:
+            if not old_group.column(before).equals(new_group.column(after)):
+                raise CheckError(f"the pages of {old.schema.column(before).path} have moved")

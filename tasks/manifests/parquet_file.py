@@ -1,0 +1,79 @@
+"""Let pyarrow read a file through another footer than its own."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from tasks.errors import ManifestError
+from tasks.manifests.parquet_footer import UnsupportedError
+from tasks.manifests.thrift_compact import MalformedError
+
+
+class _SourceError(Exception):
+    """What the source raised, as its cause: not the file's fault."""
+
+
+class Spliced(io.RawIOBase):
+    """The first ``length`` bytes of ``source``, and ``tail`` behind them."""
+
+    def __init__(self, source: BinaryIO, length: int, tail: bytes) -> None:
+        self._source, self._length, self._tail = source, length, tail
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        size = self._length + len(self._tail)
+        self._position = offset + {io.SEEK_CUR: self._position, io.SEEK_END: size}.get(whence, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        end = self._length + len(self._tail)
+        if size is not None and size >= 0:
+            end = min(end, self._position + size)
+        parts = []
+        while self._position < end and (part := self._part(end)):
+            parts.append(part)
+            self._position += len(part)
+        return b"".join(parts)
+
+    def _part(self, end: int) -> bytes:
+        start = self._position - self._length
+        if start >= 0:
+            return self._tail[start : end - self._length]
+        try:
+            self._source.seek(self._position)
+            return self._source.read(min(end, self._length) - self._position)
+        except Exception as error:
+            raise _SourceError from error
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn what the libraries raise about a file into its refusal; what the source of its bytes
+    raised goes on as it is.
+
+    Raises:
+        ManifestError: the file is damaged, or cannot gain a column.
+    """
+    try:
+        yield
+    except _SourceError as error:
+        raise (error.__cause__ or error) from None
+    except (MalformedError, UnsupportedError) as error:
+        raise ManifestError("", str(error)) from error
+    # pyarrow has no common class: a damaged page is an OSError, a string that is not UTF-8 a
+    # UnicodeDecodeError, a count that lies a MemoryError or an OverflowError.
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ManifestError("", f"is not Parquet that can be read ({reason})") from error
