@@ -1,176 +1,153 @@
 """Makes the demo videos and their manifest: ``python demo/make_videos.py``.
 
-Everything seen and heard is synthesised here, so the clips are free of anybody's rights. No clip
-uses a seed of the training set.
+Every sound is synthesised here, with seeds that the training set does not use, and FFmpeg's own
+filters draw it, so the clips are free of anybody's rights.
 """
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
+import av
+import av.filter
 import numpy as np
-from film.encode import Format, write_video
-from film.picture import draw_frames, duration
-from film.recital import WOMAN, Reader, read_aloud
-from film.tunes import ode_to_joy
+from training.bank import synthesise
+from training.noises import beep, gate
 from training.sound import SAMPLE_RATE, Signal, add_at, coloured_noise, gain, resample, times
-from training.tones import beep, gate
 
 DEMO = Path(__file__).parent
-TELEPHONE_RATE = 8_000
-SEED = 20_261_123
-VP8 = {"deadline": "good", "crf": "45", "b": "60000"}
-VP9 = {"deadline": "good", "crf": "42", "b:v": "0"}
-
-# "This is a demo. Nobody ever spoke these words: a program made them, one sound wave at a time.
-# The model should call it speech."
-SENTENCES = (
-    "DH IH1 S IH Z AX D EH1 M OW . N OW1 B AA D IY EH1 V ER S P OW1 K DH IY Z W ER1 D Z , "
-    "AX P R OW1 G R AE M M EY1 D DH EH M , W AH1 N S AW1 N D W EY V AE T AX T AY1 M . "
-    "DH AX M AA1 D AX L SH UH D K AO1 L IH T S P IY1 CH . "
-)
+SPECTRUM = "size=640x360:fps=10:count=6:axis=0:basefreq=40:endfreq=7800:sono_g=4:bar_g=2"
+UNSEEN = 20_261_123  # the training set has indices below 2,000
 
 
-@dataclass(frozen=True)
-class Clip:
-    """One video of the demo."""
+class Encoding(NamedTuple):
+    """Codecs of a video; the container follows from the file's suffix."""
 
-    file: str
-    title: str
-    subtitle: str
-    sound: Callable[[], Signal] | None
-    """Makes the sound at 16 kHz; None for a video without an audio stream."""
-    form: Format = field(default_factory=Format)
-    silent_seconds: float = 4.0
-    """Length of a video without an audio stream."""
+    video: str = "libx264"
+    video_options: tuple[tuple[str, str], ...] = (("crf", "30"), ("preset", "slow"))
+    audio: str = "aac"
+    rate: int = 44_100
+    bit_rate: int = 48_000
+    layout: str = "mono"
 
 
-def speech() -> Signal:
-    """A man's voice reads three sentences."""
-    return 0.7 * read_aloud(SENTENCES, Reader(pace=1.15), SEED)
+MPEG4 = Encoding("mpeg4", (("b", "150000"), ("g", "120")), "pcm_mulaw", 8_000, 64_000)
+VP9 = Encoding("libvpx-vp9", (("crf", "42"), ("b:v", "0")), "libopus", 48_000, 64_000, "stereo")
+VP8 = Encoding("libvpx", (("crf", "45"), ("b", "60000")), "libopus", 48_000, 64_000)
+ENCODINGS = {
+    "speech.mp4": Encoding(),
+    "telephone.avi": MPEG4,
+    "music.webm": VP9,
+    "tone.mkv": Encoding(audio="flac", rate=16_000),
+    "beeps.mp4": Encoding(audio="mp3"),
+    "noise.webm": VP8,
+    "silence.mp4": Encoding(),
+    "no-audio.mp4": Encoding(),
+}
+# What a sample says of itself, and its videos; tags that it brings along are in its text.
+SAMPLES = {
+    "speech": ("A synthetic voice reads.", ["speech.mp4"]),
+    "telephone": ("Speech at 8 kHz.", ["telephone.avi"]),
+    "music": ("A synthetic band plays.", ["music.webm"]),
+    "tone": ("A sine of 440 Hz.", ["tone.mkv"]),
+    "beeps": ("One beep a second.", ["beeps.mp4"]),
+    "noise": ("Pink noise.", ["noise.webm"]),
+    "silence": ("An audio stream of zeros.", ["silence.mp4"]),
+    "no-audio": ("A video without sound.", ["no-audio.mp4"]),
+    "several": ("A sample of three videos.", ["music.webm", "no-audio.mp4", "speech.mp4"]),
+    "already-tagged": ("Tagged by an earlier run.", ["music.webm"]),
+    "no-videos": ("A sample without videos.", []),
+}
 
 
-def telephone_speech() -> Signal:
-    """A woman's voice reads the same over a line that carries 8,000 samples a second."""
-    voice = read_aloud(SENTENCES, Reader(pitch=205.0, pace=1.15, larynx=WOMAN), SEED + 1)
-    narrow = resample(0.6 * voice, SAMPLE_RATE, TELEPHONE_RATE)
-    return resample(narrow, TELEPHONE_RATE, SAMPLE_RATE)
-
-
-def music() -> Signal:
-    """Ode to Joy."""
-    return 0.7 * ode_to_joy(SEED)
-
-
-def tone() -> Signal:
-    """440 Hz for five seconds."""
-    return gate(0.4 * np.sin(2 * np.pi * 440 * times(5 * SAMPLE_RATE)), 0.0, 5.0)
-
-
-def beeps() -> Signal:
-    """A beep of 1 kHz for a fifth of a second, every second."""
-    clip = np.zeros(6 * SAMPLE_RATE)
-    for second in range(6):
-        add_at(clip, 0.4 * beep(1000, 0.2), second + 0.3)
-    return clip
-
-
-def noise() -> Signal:
-    """Pink noise at -20 dB."""
-    x = coloured_noise(np.random.default_rng(SEED), 5 * SAMPLE_RATE, -1)
-    return x * float(gain(-20))
-
-
-def silence() -> Signal:
-    """Four seconds of digital zero."""
+def sound_of(file: str) -> Signal:
+    """The sound of a video at 16 kHz; the one without an audio stream gets four seconds."""
+    match Path(file).stem:
+        case "speech":
+            return 0.7 * synthesise("speech", UNSEEN)
+        case "telephone":
+            narrow = resample(0.6 * synthesise("speech", UNSEEN + 1), SAMPLE_RATE, 8_000)
+            return resample(narrow, 8_000, SAMPLE_RATE)
+        case "music":
+            return 0.7 * synthesise("music", UNSEEN)
+        case "tone":
+            return gate(0.4 * np.sin(2 * np.pi * 440 * times(5 * SAMPLE_RATE)), 0.0, 5.0)
+        case "beeps":
+            clip = np.zeros(6 * SAMPLE_RATE)
+            for second in range(6):
+                add_at(clip, 0.4 * beep(1000, 0.2), second + 0.3)
+            return clip
+        case "noise":
+            return coloured_noise(np.random.default_rng(0), 5 * SAMPLE_RATE, -1) * gain(-20)
     return np.zeros(4 * SAMPLE_RATE)
 
 
-CLIPS = (
-    Clip("speech.mp4", "SPEECH", "A SYNTHETIC VOICE READS - H264, AAC", speech),
-    Clip(
-        "telephone.avi",
-        "TELEPHONE",
-        "SPEECH AT 8 KHZ - MPEG-4, MU-LAW",
-        telephone_speech,
-        Format(
-            video_codec="mpeg4",
-            video_options={"b": "70000", "g": "120"},
-            audio_codec="pcm_mulaw",
-            audio_rate=TELEPHONE_RATE,
-            audio_bit_rate=None,
-        ),
-    ),
-    Clip(
-        "music.webm",
-        "MUSIC",
-        "ODE TO JOY, STEREO - VP9, OPUS",
-        music,
-        Format("libvpx-vp9", VP9, "libopus", 48_000, 64_000, "stereo"),
-    ),
-    Clip(
-        "tone.mkv",
-        "TONE",
-        "A SINE OF 440 HZ - H264, FLAC",
-        tone,
-        Format(audio_codec="flac", audio_rate=16_000, audio_bit_rate=None),
-    ),
-    Clip(
-        "beeps.mp4", "BEEPS", "1000 HZ, ONCE A SECOND - H264, MP3", beeps, Format(audio_codec="mp3")
-    ),
-    Clip(
-        "noise.webm",
-        "NOISE",
-        "PINK NOISE - VP8, OPUS",
-        noise,
-        Format("libvpx", VP8, "libopus", 48_000, 64_000),
-    ),
-    Clip("silence.mp4", "SILENCE", "DIGITAL ZERO - H264, AAC", silence),
-    Clip("no-audio.mp4", "NO AUDIO", "THERE IS NO AUDIO STREAM - H264", None),
-)
+def audio_frame(sound: Signal, rate: int, layout: str) -> av.AudioFrame:
+    """The whole sound in a rate and layout; all channels are alike."""
+    samples = resample(sound, SAMPLE_RATE, rate).astype(np.float32)
+    planes = np.tile(samples, (av.AudioLayout(layout).nb_channels, 1))
+    frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
+    frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
+    return frame
 
-SAMPLES: tuple[dict[str, object], ...] = (
-    {"id": "speech", "text": "A synthetic voice reads.", "videos": ["videos/speech.mp4"]},
-    {"id": "telephone", "text": "Speech at 8 kHz.", "videos": ["videos/telephone.avi"]},
-    {"id": "music", "text": "Ode to Joy.", "videos": ["videos/music.webm"]},
-    {"id": "tone", "text": "A sine of 440 Hz.", "videos": ["videos/tone.mkv"]},
-    {"id": "beeps", "text": "One beep a second.", "videos": ["videos/beeps.mp4"]},
-    {"id": "noise", "text": "Pink noise.", "videos": ["videos/noise.webm"]},
-    {"id": "silence", "text": "An audio stream of zeros.", "videos": ["videos/silence.mp4"]},
-    {"id": "no-audio", "text": "A video without sound.", "videos": ["videos/no-audio.mp4"]},
-    {
-        "id": "several",
-        "text": "A sample of three videos.",
-        "videos": ["videos/music.webm", "videos/no-audio.mp4", "videos/speech.mp4"],
-    },
-    {
-        "id": "already-tagged",
-        "text": "Tagged by an earlier run.",
-        "videos": ["videos/music.webm"],
-        "video_audio_tags": ["Music"],
-    },
-    {"id": "no-videos", "text": "A sample without videos.", "videos": []},
-)
+
+def pictures(sound: Signal) -> Iterator[av.VideoFrame]:
+    """The spectrum of the sound, and below it a spectrogram that scrolls by."""
+    graph = av.filter.Graph()
+    nodes = [
+        graph.add_abuffer(sample_rate=SAMPLE_RATE, format="fltp", layout="mono"),
+        graph.add("showcqt", SPECTRUM),
+        graph.add("format", "yuv420p"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*nodes).configure()
+    graph.push(audio_frame(sound, SAMPLE_RATE, "mono"))
+    graph.push(None)
+    for number in range(len(sound) * 10 // SAMPLE_RATE):
+        frame = graph.vpull()
+        assert isinstance(frame, av.VideoFrame)
+        frame.pts, frame.time_base = number, Fraction(1, 10)
+        yield frame
+
+
+def write_video(path: Path, encoding: Encoding) -> None:
+    """Encode the sound of a video and its picture."""
+    sound = sound_of(path.name)
+    with av.open(str(path), "w") as output:
+        video = output.add_stream(encoding.video, 10, dict(encoding.video_options))
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
+        audio: av.AudioStream | None = None  # all streams are declared before the first packet
+        if path.stem != "no-audio":
+            stream = output.add_stream(encoding.audio, encoding.rate, layout=encoding.layout)
+            assert isinstance(stream, av.AudioStream)
+            stream.bit_rate, audio = encoding.bit_rate, stream
+        for picture in pictures(sound):
+            output.mux(video.encode(picture))
+        output.mux(video.encode(None))
+        if audio is not None:
+            output.mux(audio.encode(audio_frame(sound, encoding.rate, encoding.layout)))
+            output.mux(audio.encode(None))
 
 
 def main() -> None:
-    """Writes every clip, then the manifest."""
+    """Write every video, then the manifest."""
     parser = argparse.ArgumentParser(description="Make the demo videos and their manifest.")
     parser.add_argument("--output", type=Path, default=DEMO, help="where both go")
     output: Path = parser.parse_args().output
-    videos = output / "videos"
-    videos.mkdir(parents=True, exist_ok=True)
-    for clip in CLIPS:
-        sound = clip.sound() if clip.sound else None
-        seconds = clip.silent_seconds if sound is None else duration(sound)
-        frames = draw_frames(clip.title, clip.subtitle, sound, seconds)
-        path = videos / clip.file
-        write_video(path, frames, sound, clip.form)
-        print(f"{path}: {seconds:.1f} s, {path.stat().st_size / 1000:.0f} kB")
-    lines = [json.dumps(sample) + "\n" for sample in SAMPLES]
-    (output / "manifest.jsonl").write_text("".join(lines))
+    (output / "videos").mkdir(parents=True, exist_ok=True)
+    for file, encoding in ENCODINGS.items():
+        write_video(output / "videos" / file, encoding)
+    with (output / "manifest.jsonl").open("w") as manifest:
+        for name, (text, files) in SAMPLES.items():
+            sample: dict[str, object] = {"id": name, "text": text}
+            sample["videos"] = [f"videos/{file}" for file in files]
+            if name == "already-tagged":
+                sample["video_audio_tags"] = ["Music"]
+            manifest.write(json.dumps(sample) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Trains the demo model from nothing but synthesised sound.
 
-Read in this order: ``sound`` (units and primitives) and ``channel`` (what a recording does to a
-sound); ``voice``, ``speech`` and ``singing``; ``score``, ``composer``, ``drums`` and
-``instruments``; ``tones`` and ``noises``; ``features`` and ``bank`` (log-mel spectrograms on
-disk); ``labels`` and ``scenes`` (random mixes); ``network`` and ``train``.
+Read in this order: ``sound`` (units and primitives), ``channel`` (what a recording does to a
+sound), ``voice`` and ``speech``, ``composer`` and ``instruments`` (music), ``noises`` (the rest),
+``bank`` (log-mel spectrograms on disk), ``scenes`` (random mixes), ``network`` (the model).
 """

@@ -1,76 +1,75 @@
 """The bank: log-mel spectrograms of thousands of synthesised clips, kept on disk.
 
 Each clip has a generator of its own, seeded by (kind, index), so the bank does not depend on the
-number of processes nor on the order in which they work.
+number of processes nor on the order in which they work. Spectrograms are those of
+``ASTFeatureExtractor`` before padding and scaling: Kaldi's filter bank, frames of 25 ms every
+10 ms, mean removed, pre-emphasis, Hann window, 128 mel bins, natural logarithm with a floor.
 """
 
-import logging
 import os
+import warnings
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers.audio_utils import mel_filter_bank, window_function
 
-from training.features import CLIP_FRAMES, LOG_FLOOR, MEL_BINS, LogMel, log_mel
+from training import noises
 from training.instruments import music_clip
-from training.noises import (
-    applause_clip,
-    dog_clip,
-    engine_clip,
-    impact_clip,
-    noise_clip,
-    rain_clip,
-)
-from training.sound import Signal
+from training.sound import CLIP_SAMPLES, SAMPLE_RATE, Rng, Signal
 from training.speech import speech_clip
-from training.tones import beep_clip, bell_clip, sine_clip
 
-logger = logging.getLogger(__name__)
+LogMel: TypeAlias = NDArray[np.float32]
 
-SYNTHESISERS: dict[str, Callable[[np.random.Generator], Signal]] = {
+SYNTHESISERS: dict[str, Callable[[Rng], Signal]] = {
     "speech": speech_clip,
     "music": music_clip,
-    "noise": noise_clip,
-    "sine": sine_clip,
-    "beep": beep_clip,
-    "rain": rain_clip,
-    "applause": applause_clip,
-    "bell": bell_clip,
-    "dog": dog_clip,
-    "engine": engine_clip,
-    "impact": impact_clip,
+    "noise": noises.noise_clip,
+    "sine": noises.sine_clip,
+    "beep": noises.beep_clip,
+    "rain": noises.rain_clip,
+    "applause": noises.applause_clip,
+    "bell": noises.bell_clip,
+    "dog": noises.dog_clip,
+    "engine": noises.engine_clip,
+    "impact": noises.impact_clip,
 }
-CHUNK = 25
+FRAME, HOP, FFT_SIZE, MEL_BINS, PREEMPHASIS = 400, 160, 512, 128, 0.97
+CLIP_FRAMES = 1 + (CLIP_SAMPLES - FRAME) // HOP
 PATCH_FRAMES = 16
-# Part of the file names: raise it whenever a change to the synthesis makes old banks stale.
-BANK_VERSION = 1
+LOG_FLOOR = float(np.log(np.finfo(np.float32).eps))
+CHUNK = 25  # clips in a file
+
+with warnings.catch_warnings():
+    # The lowest of 128 filters are narrower than a bin of the spectrum: so they are in AST.
+    warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
+    MEL_FILTERS = mel_filter_bank(
+        FFT_SIZE // 2 + 1, MEL_BINS, 20, SAMPLE_RATE / 2, SAMPLE_RATE,
+        norm=None, mel_scale="kaldi", triangularize_in_mel_space=True,
+    )  # fmt: skip
+WINDOW = window_function(FRAME, "hann", periodic=False)
 
 
-@dataclass(frozen=True)
-class Clips:
-    """All clips of one kind."""
+def log_mel(x: Signal) -> LogMel:
+    """``[frames, 128]`` of a signal at 16 kHz; a clip of 10.24 s has 1,022 frames."""
+    frames = np.lib.stride_tricks.sliding_window_view(x, FRAME)[::HOP]
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    previous = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
+    power = np.abs(np.fft.rfft((frames - PREEMPHASIS * previous) * WINDOW, FFT_SIZE)) ** 2
+    return np.asarray(np.log(np.maximum(power @ MEL_FILTERS, np.exp(LOG_FLOOR))), dtype=np.float32)
+
+
+class Clips(NamedTuple):
+    """All clips of one kind: ``[clips, frames, 128]``, the log of each one's mean mel power, and
+    the share of its power in each patch column of 16 frames, ``[clips, 64]``."""
 
     log_mel: NDArray[np.float16]
-    """``[clips, frames, 128]``"""
     level: LogMel
-    """Log of the mean mel power of each clip, ``[clips]``."""
     activity: LogMel
-    """Share of a clip's power in each patch column of 16 frames, ``[clips, 64]``."""
-
-    @classmethod
-    def measure(cls, spectra: NDArray[np.float16]) -> "Clips":
-        """Adds level and activity to spectra."""
-        power = np.stack([np.exp(clip.astype(np.float32)).mean(axis=1) for clip in spectra])
-        columns = np.add.reduceat(power, np.arange(0, CLIP_FRAMES, PATCH_FRAMES), axis=1)
-        return cls(
-            log_mel=spectra,
-            level=np.log(power.mean(axis=1) + 1e-9),
-            activity=columns / columns.sum(axis=1, keepdims=True),
-        )
 
 
 Bank = dict[str, Clips]
@@ -78,47 +77,34 @@ Bank = dict[str, Clips]
 
 def synthesise(kind: str, index: int) -> Signal:
     """Clip number ``index`` of a kind, always the same."""
-    rng = np.random.default_rng([zlib.crc32(kind.encode()), index])
-    return SYNTHESISERS[kind](rng)
+    return SYNTHESISERS[kind](np.random.default_rng([zlib.crc32(kind.encode()), index]))
 
 
 def make_bank(directory: Path, sizes: dict[str, int], processes: int) -> Bank:
-    """Synthesises what the directory lacks, then loads it all."""
+    """Synthesise what the directory lacks, then load it all."""
     directory.mkdir(parents=True, exist_ok=True)
-    jobs = [(directory, kind, chunk) for kind, size in sizes.items() for chunk in chunks_of(size)]
-    missing = [job for job in jobs if not chunk_path(*job).exists()]
-    logger.info("bank: %d chunks of %d clips, %d to make", len(jobs), CHUNK, len(missing))
+    jobs = [
+        (directory / f"v1-{kind}-{chunk:03d}.npy", kind, chunk)
+        for kind, size in sizes.items()
+        for chunk in range(-(-size // CHUNK))
+    ]
     with get_context("spawn").Pool(processes) as pool:
-        for path in pool.imap_unordered(make_chunk, missing):
-            logger.debug("made %s", path)
-    return {kind: load_clips(directory, kind, size) for kind, size in sizes.items()}
+        pool.map(make_chunk, [job for job in jobs if not job[0].exists()], chunksize=1)
+    bank = {}
+    for kind, size in sizes.items():
+        spectra = np.concatenate([np.load(path) for path, of, _ in jobs if of == kind])[:size]
+        power = np.stack([np.exp(clip.astype(np.float32)).mean(axis=1) for clip in spectra])
+        columns = np.add.reduceat(power, np.arange(0, CLIP_FRAMES, PATCH_FRAMES), axis=1)
+        activity = columns / columns.sum(axis=1, keepdims=True)
+        bank[kind] = Clips(spectra, np.log(power.mean(axis=1) + 1e-9), activity)
+    return bank
 
 
-def load_clips(directory: Path, kind: str, size: int) -> Clips:
-    """The first ``size`` clips of a kind."""
-    chunks = [np.load(chunk_path(directory, kind, chunk)) for chunk in chunks_of(size)]
-    return Clips.measure(np.concatenate(chunks)[:size])
-
-
-def chunks_of(size: int) -> Iterable[int]:
-    """Numbers of the chunks that hold so many clips."""
-    return range(-(-size // CHUNK))
-
-
-def chunk_path(directory: Path, kind: str, chunk: int) -> Path:
-    """Where a chunk lies."""
-    return directory / f"v{BANK_VERSION}-{kind}-{chunk:03d}.npy"
-
-
-def make_chunk(job: tuple[Path, str, int]) -> Path:
-    """Writes one chunk, whole or not at all."""
-    directory, kind, chunk = job
-    path = chunk_path(directory, kind, chunk)
-    spectra = np.empty((CHUNK, CLIP_FRAMES, MEL_BINS), dtype=np.float16)
-    for row in range(CHUNK):
-        spectra[row] = np.maximum(log_mel(synthesise(kind, chunk * CHUNK + row)), LOG_FLOOR)
+def make_chunk(job: tuple[Path, str, int]) -> None:
+    """Write one file of the bank, whole or not at all."""
+    path, kind, chunk = job
+    clips = [log_mel(synthesise(kind, chunk * CHUNK + row)) for row in range(CHUNK)]
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
-        np.save(file, spectra)
+        np.save(file, np.maximum(np.stack(clips), LOG_FLOOR).astype(np.float16))
     temporary.replace(path)
-    return path

@@ -1,50 +1,40 @@
 """Random training examples: clips of the bank mixed, filtered and cut in the log-mel domain.
 
 The powers of sounds that do not correlate add up, and a linear filter is a sum of logarithms, so
-an example takes about a millisecond.
-Levels are given in dB relative to white noise of unit power.
+an example takes about a millisecond. Levels are in dB relative to white noise of unit power.
 """
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.bank import PATCH_FRAMES, Bank
-from training.features import CLIP_FRAMES, LOG_FLOOR, MEL_BINS, LogMel, log_mel
-from training.labels import COLUMN, LABEL_OF_KIND
-from training.sound import SAMPLE_RATE, white_noise
+from training.bank import CLIP_FRAMES, LOG_FLOOR, MEL_BINS, PATCH_FRAMES, Bank, LogMel, log_mel
+from training.sound import SAMPLE_RATE, chance
 
+# What the finished model tells apart: names of AudioSet's ontology.
+LABELS = ("Speech", "Music", "Silence", "Noise", "Sine wave", "Beep, bleep")
+# Taught as labels so that they are not taken for speech or music, then left out.
+NEGATIVES = ("Rain", "Applause", "Bell", "Dog", "Engine")
+COLUMN = {label: index for index, label in enumerate(LABELS + NEGATIVES)}
+# Of each kind of clip; impacts have no label at all.
+LABEL_OF_KIND = {
+    "speech": "Speech", "music": "Music", "noise": "Noise", "sine": "Sine wave",
+    "beep": "Beep, bleep", "rain": "Rain", "applause": "Applause", "bell": "Bell", "dog": "Dog",
+    "engine": "Engine",
+}  # fmt: skip
+# How often each kind of example is drawn.
 SCENES = {
-    "speech": 0.28,
-    "music": 0.28,
-    "speech over music": 0.1,
-    "silence": 0.05,
-    "noise": 0.07,
-    "rain": 0.04,
-    "applause": 0.03,
-    "sine": 0.05,
-    "beep": 0.05,
-    "bell": 0.015,
-    "dog": 0.01,
-    "engine": 0.04,
-    "impact": 0.02,
-}
-"""How often each kind of example is drawn."""
+    "speech": 0.28, "music": 0.28, "speech over music": 0.1, "silence": 0.05, "noise": 0.07,
+    "rain": 0.04, "applause": 0.03, "sine": 0.05, "beep": 0.05, "bell": 0.015, "dog": 0.01,
+    "engine": 0.04, "impact": 0.02,
+}  # fmt: skip
 BACKGROUNDS = ("noise",) * 5 + ("engine", "rain", "applause") + ("impact",) * 5
 BACKGROUND_CHANCE = {"speech": 0.65, "music": 0.4, "speech over music": 0.2}
-LEAST_SIGNAL_TO_BACKGROUND = {
-    "music": 2.0,
-    "noise": 8.0,
-    "rain": 8.0,
-    "applause": 8.0,
-    "engine": 8.0,
-    "impact": 8.0,
-}
-
+LEAST_SIGNAL_TO_BACKGROUND = dict.fromkeys(("noise", "rain", "applause", "engine", "impact"), 8.0)
+LEAST_SIGNAL_TO_BACKGROUND["music"] = 2.0
+# Kinds that a steep filter or a hole in the spectrum could take away altogether.
 NARROW = ("sine", "beep")
-"""Kinds that a steep filter or a hole in the spectrum could take away altogether."""
 
 MODEL_FRAMES = 1024
 PATCH_COLUMNS = MODEL_FRAMES // PATCH_FRAMES
@@ -54,68 +44,68 @@ DB = np.log(10) / 10  # one decibel in the natural logarithm of power
 Columns: TypeAlias = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Example:
-    """One input of the network, reduced to some of its patch columns."""
+class Example(NamedTuple):
+    """One input of the network: features normalised as ASTFeatureExtractor does, ``[16 * columns,
+    128]``, a target in 0-1 for each of ``LABELS + NEGATIVES``, and which of the 64 patch columns
+    the features are, in order."""
 
     features: LogMel
-    """Normalised as ASTFeatureExtractor does, ``[16 * columns, 128]``."""
     targets: LogMel
-    """0-1 for each of ``LABELS + NEGATIVES``."""
     columns: Columns
-    """Which of the 64 patch columns the features are, in order."""
 
 
 class SceneMaker:
-    """Draws training examples from a bank."""
+    """Draws training examples that depend on nothing but the bank and the seed."""
 
     def __init__(self, bank: Bank, seed: int) -> None:
-        """A maker whose examples depend on nothing but the bank and the seed."""
-        self.bank = bank
-        self.rng = np.random.default_rng(seed)
-        noise = log_mel(white_noise(np.random.default_rng(0), SAMPLE_RATE))
+        self.bank, self.rng = bank, np.random.default_rng(seed)
+        noise = log_mel(np.random.default_rng(0).standard_normal(SAMPLE_RATE))
         self.unit_level = float(np.log(np.exp(noise).mean()))
-        self.scenes = list(SCENES)
         self.probabilities = np.array(list(SCENES.values())) / sum(SCENES.values())
 
     def example(self, columns: int) -> Example:
         """One random scene seen through a number of patch columns (64 for all)."""
-        scene = self.scenes[self.rng.choice(len(self.scenes), p=self.probabilities)]
-        heard = CLIP_FRAMES if self.chance(0.65) else int(self.rng.uniform(95, CLIP_FRAMES))
+        scene = list(SCENES)[self.rng.choice(len(SCENES), p=self.probabilities)]
+        end = CLIP_FRAMES if chance(self.rng, 0.65) else int(self.rng.uniform(95, CLIP_FRAMES))
         targets = np.zeros(len(COLUMN), dtype=np.float32)
         if scene == "silence":
             targets[COLUMN["Silence"]] = 1
             seen = self.random_columns(columns)
             spectrum = self.silence(frames_of(seen))
         else:
-            seen, spectrum = self.sound(scene, heard, columns, targets)
+            seen, spectrum = self.sound(scene, end, columns, targets)
         # The extractor pads short clips with zeros before it normalises.
         spectrum = np.maximum(spectrum, LOG_FLOOR)
-        spectrum[frames_of(seen) >= heard] = 0.0
+        spectrum[frames_of(seen) >= end] = 0.0
         return Example(((spectrum - MEAN) / (2 * STD)).astype(np.float32), targets, seen)
 
-    def sound(
-        self, scene: str, heard: int, columns: int, targets: LogMel
-    ) -> tuple[Columns, LogMel]:
-        """A scene with something to hear in its first ``heard`` frames; fills in the targets."""
+    def sound(self, scene: str, end: int, columns: int, targets: LogMel) -> tuple[Columns, LogMel]:
+        """A scene with sound in its first ``end`` frames; fills in the targets."""
+        rng = self.rng
         kind = "speech" if scene == "speech over music" else scene
         clip = self.pick(kind)
-        shift = int(self.rng.integers(CLIP_FRAMES)) if self.chance(0.7) else 0
-        seen = self.columns_with_sound(kind, clip, shift, heard, columns)
-        frames = frames_of(seen)
-        level = self.rng.uniform(-42, -3)
-        spectrum = self.hear(kind, clip, (frames + shift) % CLIP_FRAMES, level)
-        if kind == "speech" and self.chance(0.1):
+        shift = int(rng.integers(CLIP_FRAMES)) if chance(rng, 0.7) else 0
+        # Columns in which the clip is not mostly silent (twelve tries).
+        for _ in range(12):
+            seen = self.random_columns(columns)
+            inside = seen[seen * PATCH_FRAMES < end]
+            source = ((inside * PATCH_FRAMES + shift) % CLIP_FRAMES) // PATCH_FRAMES
+            activity = self.bank[kind].activity[clip][source].sum()
+            if activity > 0.25 * len(inside) / PATCH_COLUMNS:
+                break
+        frames, level = frames_of(seen), rng.uniform(-42, -3)
+        spectrum = self.clip_at(kind, clip, (frames + shift) % CLIP_FRAMES, level)
+        if kind == "speech" and chance(rng, 0.1):
             spectrum = self.cut_into_words(spectrum, frames)
         if kind in LABEL_OF_KIND:
             targets[COLUMN[LABEL_OF_KIND[kind]]] = 1
         if scene == "speech over music":
-            spectrum = self.add_music(spectrum, frames, level, targets)
+            # Music from 12 dB above the speech to 20 dB below it; at equal levels speech leads.
+            ratio = rng.uniform(-12, 20)
+            targets[COLUMN["Music"]] = np.clip(1 - ratio / 14, 0.1, 1)
+            targets[COLUMN["Speech"]] = np.clip(1 + (ratio + 4) / 14, 0.4, 1)
+            spectrum = add_powers(spectrum, self.background("music", frames, level - ratio))
         return seen, self.spoil(spectrum, frames, scene, level, targets)
-
-    def chance(self, probability: float) -> bool:
-        """True with the given probability."""
-        return bool(self.rng.random() < probability)
 
     def pick(self, kind: str) -> int:
         """Index of a random clip."""
@@ -131,23 +121,10 @@ class SceneMaker:
             start = self.rng.integers(0, PATCH_COLUMNS - stretch + 1)
             chosen[start : start + stretch] = True
         columns = np.flatnonzero(chosen)
-        return columns[:count] if self.chance(0.5) else columns[-count:]
+        return columns[:count] if chance(self.rng, 0.5) else columns[-count:]
 
-    def columns_with_sound(
-        self, kind: str, clip: int, shift: int, heard: int, count: int
-    ) -> Columns:
-        """Random columns in which the clip is not mostly silent (twelve tries)."""
-        activity = self.bank[kind].activity[clip]
-        for _ in range(12):
-            columns = self.random_columns(count)
-            inside = columns[columns * PATCH_FRAMES < heard]
-            source = ((inside * PATCH_FRAMES + shift) % CLIP_FRAMES) // PATCH_FRAMES
-            if activity[source].sum() > 0.25 * len(inside) / PATCH_COLUMNS:
-                break
-        return columns
-
-    def hear(
-        self, kind: str, clip: int, frames: Columns, level: float, *, channel: bool = True
+    def clip_at(
+        self, kind: str, clip: int, frames: Columns, level: float, channel: bool = True
     ) -> LogMel:
         """Frames of a clip at a level through a random channel; digital silence stays so."""
         clips = self.bank[kind]
@@ -161,30 +138,28 @@ class SceneMaker:
 
     def channel(self, *, steep: bool) -> LogMel:
         """Gain for each mel bin: a smooth curve, sometimes a steep low-pass or high-pass."""
-        bins = np.arange(MEL_BINS)
-        gains = np.zeros(MEL_BINS)
-        if self.chance(0.7):
-            knots = self.rng.uniform(-8, 8, self.rng.integers(2, 7)) * DB
+        rng, bins, gains = self.rng, np.arange(MEL_BINS), np.zeros(MEL_BINS)
+        if chance(rng, 0.7):
+            knots = rng.uniform(-8, 8, rng.integers(2, 7)) * DB
             gains += np.interp(np.linspace(0, len(knots) - 1, MEL_BINS), range(len(knots)), knots)
-        if steep and self.chance(0.25):
-            edge = self.rng.integers(55, 127)
-            gains -= np.maximum(0, bins - edge) * self.rng.uniform(0.2, 3)
-        if steep and self.chance(0.2):
-            edge = self.rng.integers(1, 30)
-            gains -= np.maximum(0, edge - bins) * self.rng.uniform(0.05, 0.5)
+        if steep and chance(rng, 0.25):
+            edge = rng.integers(55, 127)
+            gains -= np.maximum(0, bins - edge) * rng.uniform(0.2, 3)
+        if steep and chance(rng, 0.2):
+            edge = rng.integers(1, 30)
+            gains -= np.maximum(0, edge - bins) * rng.uniform(0.05, 0.5)
         return gains.astype(np.float32)
 
     def silence(self, frames: Columns) -> LogMel:
         """Digital zero, or a noise floor below -64 dB."""
-        if self.chance(0.4):
+        if chance(self.rng, 0.4):
             return np.full((len(frames), MEL_BINS), LOG_FLOOR, dtype=np.float32)
         shifted = (frames + int(self.rng.integers(CLIP_FRAMES))) % CLIP_FRAMES
-        return self.hear("noise", self.pick("noise"), shifted, self.rng.uniform(-110, -64))
+        return self.clip_at("noise", self.pick("noise"), shifted, self.rng.uniform(-110, -64))
 
     def cut_into_words(self, spectrum: LogMel, frames: Columns) -> LogMel:
         """Isolated words: stretches of 0.2-0.8 s with digital silence between them."""
-        rng = self.rng
-        spoken = np.zeros(MODEL_FRAMES, dtype=bool)
+        rng, spoken = self.rng, np.zeros(MODEL_FRAMES, dtype=bool)
         word, gap = rng.uniform(20, 80), rng.uniform(12, 70)
         frame = int(rng.integers(0, 60))
         while frame < MODEL_FRAMES:
@@ -195,36 +170,29 @@ class SceneMaker:
         return spectrum
 
     def background(self, kind: str, frames: Columns, level: float) -> LogMel:
-        """Another random clip of a kind, at a random place."""
+        """Another random clip of a kind, from a random frame on."""
         shift = int(self.rng.integers(CLIP_FRAMES))
-        return self.hear(kind, self.pick(kind), (frames + shift) % CLIP_FRAMES, level)
-
-    def add_music(self, spectrum: LogMel, frames: Columns, level: float, targets: LogMel) -> LogMel:
-        """Music from 12 dB above the speech to 20 dB below it; at equal levels speech leads."""
-        ratio = self.rng.uniform(-12, 20)
-        targets[COLUMN["Music"]] = np.clip(1 - ratio / 14, 0.1, 1)
-        targets[COLUMN["Speech"]] = np.clip(1 + (ratio + 4) / 14, 0.4, 1)
-        return add_powers(spectrum, self.background("music", frames, level - ratio))
+        return self.clip_at(kind, self.pick(kind), (frames + shift) % CLIP_FRAMES, level)
 
     def spoil(
         self, spectrum: LogMel, frames: Columns, scene: str, level: float, targets: LogMel
     ) -> LogMel:
-        """Adds a background, a noise floor, a channel for all and holes in the spectrum."""
-        if self.chance(BACKGROUND_CHANCE.get(scene, 0.35)):
+        """Add a background, a noise floor, a channel for all and holes in the spectrum."""
+        rng = self.rng
+        if chance(rng, BACKGROUND_CHANCE.get(scene, 0.35)):
             spectrum = self.add_background(spectrum, frames, scene, level, targets)
-        if self.chance(0.7):
-            floor = level - self.rng.uniform(15, 60)
-            noise = self.hear(
-                "noise", self.pick("noise"), frames % CLIP_FRAMES, floor, channel=self.chance(0.5)
-            )
+        if chance(rng, 0.7):
+            floor = level - rng.uniform(15, 60)
+            clip, through_channel = self.pick("noise"), chance(rng, 0.5)
+            noise = self.clip_at("noise", clip, frames % CLIP_FRAMES, floor, through_channel)
             spectrum = add_powers(spectrum, noise)
-        if self.chance(0.3):
+        if chance(rng, 0.3):
             spectrum = spectrum + self.channel(steep=scene not in NARROW)
-        if scene not in NARROW and self.chance(0.3):
-            for _ in range(self.rng.integers(1, 3)):
-                width = int(self.rng.integers(4, 18))
-                low = int(self.rng.integers(0, MEL_BINS - width))
-                fill = spectrum.min() if self.chance(0.5) else spectrum.mean()
+        if scene not in NARROW and chance(rng, 0.3):
+            for _ in range(rng.integers(1, 3)):
+                width = int(rng.integers(4, 18))
+                low = int(rng.integers(0, MEL_BINS - width))
+                fill = spectrum.min() if chance(rng, 0.5) else spectrum.mean()
                 spectrum[:, low : low + width] = fill
         return spectrum
 
@@ -232,16 +200,14 @@ class SceneMaker:
         self, spectrum: LogMel, frames: Columns, scene: str, level: float, targets: LogMel
     ) -> LogMel:
         """A second sound, mostly fainter; the louder it is, the more its label counts."""
-        if scene == "speech" and self.chance(0.2):
-            kind = "music"
-        else:
-            kind = BACKGROUNDS[self.rng.integers(len(BACKGROUNDS))]
-        ratio = self.rng.uniform(0, 35) if self.chance(0.8) else self.rng.uniform(-6, 3)
+        rng = self.rng
+        with_music = scene == "speech" and chance(rng, 0.2)
+        kind = "music" if with_music else BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
+        ratio = rng.uniform(0, 35) if chance(rng, 0.8) else rng.uniform(-6, 3)
         ratio = max(ratio, LEAST_SIGNAL_TO_BACKGROUND.get(scene, -6.0))
+        share = float(np.clip((14 - ratio) / 14, 0, 0.9))
         if kind == "noise":
             share = 0.5 if ratio < 3 else 0.0
-        else:
-            share = float(np.clip((14 - ratio) / 14, 0, 0.9))
         if kind in LABEL_OF_KIND:
             column = COLUMN[LABEL_OF_KIND[kind]]
             targets[column] = max(targets[column], share)

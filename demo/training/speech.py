@@ -1,7 +1,6 @@
 """Pseudo-speech: no words of any language, but its syllables, stress, intonation and pauses."""
 
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from training.channel import record
 from training.sound import (
     CLIP_SAMPLES,
     CLIP_SECONDS,
+    Rng,
     Signal,
     add_at,
     chance,
@@ -17,57 +17,27 @@ from training.sound import (
     log_uniform,
     normalise,
 )
-from training.voice import (
-    FRAMES_PER_SECOND,
-    HOP,
-    VOWELS,
-    Articulation,
-    Larynx,
-    vocalise,
-)
+from training.voice import FRAMES_PER_SECOND, HOP, VOWELS, Articulation, Larynx, vocalise
 
-
-class Phone(Enum):
-    """Manners of articulation."""
-
-    VOWEL = "vowel"
-    FRICATIVE = "fricative"
-    VOICED_FRICATIVE = "voiced fricative"
-    PLOSIVE = "plosive"
-    NASAL = "nasal"
-
-
-ONSETS = (
-    Phone.FRICATIVE,
-    Phone.FRICATIVE,
-    Phone.PLOSIVE,
-    Phone.PLOSIVE,
-    Phone.NASAL,
-    Phone.NASAL,
-    Phone.VOICED_FRICATIVE,
-    None,
-)
-CODAS = (Phone.FRICATIVE, Phone.NASAL, Phone.PLOSIVE)
-NASAL_FIRST_FORMANT = 270.0
+# Manners of articulation; "voiced" is a voiced fricative, "" no onset at all.
+ONSETS = ("fricative", "fricative", "plosive", "plosive", "nasal", "nasal", "voiced", "")
+CODAS = ("fricative", "nasal", "plosive")
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """A voice and a manner of speaking."""
+    """A voice and a manner of speaking: mean pitch in Hz, the log of the ratio by which stress and
+    declination move it, syllables a second, F4 and F5 in Hz, which hardly move in speech."""
 
     larynx: Larynx
     pitch: float
-    """Mean fundamental frequency in Hz."""
     pitch_range: float
-    """Natural log of the ratio by which stress and declination move the pitch."""
     syllable_rate: float
-    """Syllables a second."""
     breathiness: float
     upper_formants: tuple[float, float]
-    """F4 and F5 in Hz, which hardly move in speech."""
 
     @classmethod
-    def random(cls, rng: np.random.Generator) -> "Speaker":
+    def random(cls, rng: Rng) -> "Speaker":
         """Anyone between a deep man and a child."""
         pitch = log_uniform(rng, 80, 280)
         tract_scale = float(np.clip(0.85 + 0.0012 * (pitch - 80) + rng.normal(0, 0.06), 0.8, 1.3))
@@ -81,31 +51,28 @@ class Speaker:
         )
 
 
-def speech_clip(rng: np.random.Generator) -> Signal:
+def speech_clip(rng: Rng) -> Signal:
     """One speaker, or sometimes two in turn, recorded somewhere."""
     clip = np.zeros(CLIP_SAMPLES)
-    speakers = [Speaker.random(rng)]
-    levels = [0.0]
+    speakers, levels = [Speaker.random(rng)], [0.0]
     if chance(rng, 0.2):
         speakers.append(Speaker.random(rng))
         levels.append(rng.uniform(-8, 0))
-    longest_gap = rng.uniform(0.05, 1.6)
-    shortest_gap = -0.2 if len(speakers) == 2 else 0.05
-    time = float(rng.choice([0.0, rng.uniform(0, 1.5)]))
-    turn = 0
+    both = len(speakers) == 2
+    longest_gap, shortest_gap = rng.uniform(0.05, 1.6), -0.2 if both else 0.05
+    time, turn = float(rng.choice([0.0, rng.uniform(0, 1.5)])), 0
     while time < CLIP_SECONDS:
-        seconds = rng.uniform(2, 6) if len(speakers) == 2 else 10.0
-        turn_of = turn % len(speakers)
-        utterance = normalise(speak(rng, speakers[turn_of], seconds)) * gain(levels[turn_of])
-        add_at(clip, utterance, time)
+        seconds = rng.uniform(2, 6) if both else 10.0
+        whose = turn % len(speakers)
+        add_at(clip, normalise(speak(rng, speakers[whose], seconds)) * gain(levels[whose]), time)
         time = max(0.0, time + seconds + rng.uniform(shortest_gap, longest_gap))
         turn += 1
     return record(rng, clip, reverb=0.6)
 
 
-def speak(rng: np.random.Generator, speaker: Speaker, seconds: float) -> Signal:
+def speak(rng: Rng, speaker: Speaker, seconds: float) -> Signal:
     """Phrases with pauses between them for a number of seconds."""
-    score = Articulation.silent(int(seconds * FRAMES_PER_SECOND))
+    score = Articulation(int(seconds * FRAMES_PER_SECOND))
     score.pitch[:] = speaker.pitch
     frames = len(score.pitch)
     frame = int(rng.uniform(0, 0.6) * FRAMES_PER_SECOND)
@@ -114,90 +81,74 @@ def speak(rng: np.random.Generator, speaker: Speaker, seconds: float) -> Signal:
         short, long = rng.uniform(0.08, 0.3), rng.uniform(0.2, 1.2)
         frame += int((short if chance(rng, 0.5) else long) * FRAMES_PER_SECOND)
     score.formants[:, 3:] = speaker.upper_formants
-    score = score.smoothed(pitch=0.04, formants=0.05, amplitudes=0.02)
+    score.smooth(pitch=0.04, formants=0.05, amplitudes=0.02)
     return vocalise(rng, score, speaker.larynx)[: frames * HOP]
 
 
-def articulate_phrase(
-    rng: np.random.Generator, speaker: Speaker, score: Articulation, start: int
-) -> int:
-    """Writes two to fifteen syllables into the score; returns the frame after the last."""
-    syllables = int(rng.integers(2, 16))
-    frame = start
+def articulate_phrase(rng: Rng, speaker: Speaker, score: Articulation, start: int) -> int:
+    """Write two to fifteen syllables into the score; the frame after the last."""
+    syllables, frame = int(rng.integers(2, 16)), start
     accents: list[tuple[int, float]] = []
     for index in range(syllables):
         stressed = chance(rng, 0.35)
         lengthening = (1.35 if stressed else 0.85) * (1.4 if index == syllables - 1 else 1.0)
         vowel_seconds = rng.uniform(0.6, 1.3) * lengthening / speaker.syllable_rate
         for phone, phone_seconds in random_syllable(rng, vowel_seconds):
-            count = max(2, int(phone_seconds * FRAMES_PER_SECOND))
-            end = min(len(score.pitch), frame + count)
+            end = frame + max(2, int(phone_seconds * FRAMES_PER_SECOND))
+            end = min(len(score.pitch), end)
             if end <= frame:
                 break
             loudness = rng.uniform(0.5, 1.0) * (1.3 if stressed else 0.8)
             articulate(rng, speaker, score, phone, slice(frame, end), loudness)
-            if phone is Phone.VOWEL and stressed:
+            if phone == "vowel" and stressed:
                 accents.append(((frame + end) // 2, rng.uniform(0.5, 1.2)))
             frame = end
     if frame > start:
-        score.pitch[start:frame] = speaker.pitch * np.exp(
-            intonation(rng, start, frame, speaker.pitch_range, accents)
-        )
+        contour = intonation(rng, start, frame, speaker.pitch_range, accents)
+        score.pitch[start:frame] = speaker.pitch * np.exp(contour)
     return frame
 
 
-def random_syllable(rng: np.random.Generator, vowel_seconds: float) -> list[tuple[Phone, float]]:
+def random_syllable(rng: Rng, vowel_seconds: float) -> list[tuple[str, float]]:
     """Phones with their lengths: an onset, a vowel, sometimes a coda."""
     consonant_seconds = rng.uniform(0.03, 0.13)
-    syllable = [(Phone.VOWEL, vowel_seconds)]
-    onset = ONSETS[rng.integers(len(ONSETS))]
-    if onset is not None:
-        shortening = 0.8 if onset is Phone.NASAL else 1.0
-        syllable.insert(0, (onset, consonant_seconds * shortening))
+    syllable = [("vowel", vowel_seconds)]
+    if onset := ONSETS[rng.integers(len(ONSETS))]:
+        syllable.insert(0, (onset, consonant_seconds * (0.8 if onset == "nasal" else 1.0)))
     if chance(rng, 0.2):
         syllable.append((CODAS[rng.integers(len(CODAS))], consonant_seconds))
     return syllable
 
 
 def articulate(
-    rng: np.random.Generator,
-    speaker: Speaker,
-    score: Articulation,
-    phone: Phone,
-    where: slice,
-    loudness: float,
+    rng: Rng, speaker: Speaker, score: Articulation, phone: str, where: slice, loudness: float
 ) -> None:
-    """Writes one phone into the score."""
+    """Write one phone into the score."""
     count = where.stop - where.start
-    if phone is Phone.VOWEL:
+    if phone == "vowel":
         first = VOWELS[rng.integers(len(VOWELS))] * rng.uniform(0.92, 1.08, 3)
         last = first if chance(rng, 0.7) else VOWELS[rng.integers(len(VOWELS))]
         score.formants[where, :3] = np.linspace(first, last, count)
         attack, release = np.arange(1, count + 1) / 3, np.arange(count, 0, -1) / 4
         score.voicing[where] = loudness * np.minimum(1, np.minimum(attack, release))
         score.aspiration[where] = loudness * speaker.breathiness
-    elif phone is Phone.NASAL:
+    elif phone == "nasal":
         score.voicing[where] = 0.35 * loudness
-        score.formants[where, :3] = NASAL_FIRST_FORMANT, rng.uniform(900, 1600), 2300
-    elif phone is Phone.PLOSIVE:
-        burst = slice(where.stop - max(1, count // 3), where.stop)
-        score.frication[burst] = rng.uniform(0.15, 0.8)
+        score.formants[where, :3] = 270.0, rng.uniform(900, 1600), 2300
+    elif phone == "plosive":
+        score.frication[where.stop - max(1, count // 3) : where.stop] = rng.uniform(0.15, 0.8)
         score.frication_centre[where] = log_uniform(rng, 600, 5500)
         score.frication_width[where] = rng.uniform(800, 2500)
     else:
         score.frication[where] = rng.uniform(0.05, 0.5) * np.hanning(count + 2)[1:-1]
         score.frication_centre[where] = log_uniform(rng, 1800, 7500)
         score.frication_width[where] = rng.uniform(400, 2200)
-        if phone is Phone.VOICED_FRICATIVE:
+        if phone == "voiced":
             score.voicing[where] = 0.25
 
 
 def intonation(
-    rng: np.random.Generator,
-    start: int,
-    end: int,
-    pitch_range: float,
-    accents: list[tuple[int, float]],
+    rng: Rng, start: int, end: int, pitch_range: float, accents: list[tuple[int, float]]
 ) -> Signal:
     """Log pitch of a phrase: declination, a hump on each accent, sometimes a final rise."""
     count = end - start

@@ -6,124 +6,79 @@ transform, so all controls may move freely.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from training.sound import SAMPLE_RATE, Signal, leaky_walk
+from training.sound import SAMPLE_RATE, Rng, Signal, leaky_walk
 
 HOP = 80
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP
 FFT_SIZE = 512
 WINDOW = np.hanning(FFT_SIZE + 1)[:-1]
-
-Spectra: TypeAlias = NDArray[np.complex128]
+FREQUENCIES = np.fft.rfftfreq(FFT_SIZE, 1 / SAMPLE_RATE)
 
 # Mean formants F1-F3 in Hz: the first ten are those of American English vowels by men
 # (Peterson and Barney, 1952), then a central vowel and a high central one.
-VOWELS = np.array(
-    [
-        [270, 2290, 3010],
-        [390, 1990, 2550],
-        [530, 1840, 2480],
-        [660, 1720, 2410],
-        [730, 1090, 2440],
-        [570, 840, 2410],
-        [440, 1020, 2240],
-        [300, 870, 2240],
-        [640, 1190, 2390],
-        [490, 1350, 1690],
-        [500, 1500, 2500],
-        [350, 1700, 2400],
-    ],
-    dtype=np.float64,
-)
+VOWELS = np.array([
+    (270, 2290, 3010), (390, 1990, 2550), (530, 1840, 2480), (660, 1720, 2410),
+    (730, 1090, 2440), (570, 840, 2410), (440, 1020, 2240), (300, 870, 2240),
+    (640, 1190, 2390), (490, 1350, 1690), (500, 1500, 2500), (350, 1700, 2400),
+], dtype=np.float64)  # fmt: skip
 NEUTRAL_FORMANTS = np.array([500.0, 1500.0, 2500.0, 3500.0, 4500.0])
 BANDWIDTHS = np.array([70.0, 100.0, 140.0, 220.0, 300.0])
 
 
-@dataclass
 class Articulation:
-    """What the voice does in each frame of 5 ms; all arrays have one row for each frame."""
+    """What the voice does in each frame of 5 ms: pitch, frication's centre and width and the five
+    formants in Hz, the amplitudes of the glottal pulses (voicing), of breath through the vocal
+    tract (aspiration) and of noise at a constriction (frication)."""
 
-    pitch: Signal
-    """Fundamental frequency in Hz."""
-    voicing: Signal
-    """Amplitude of the glottal pulses."""
-    aspiration: Signal
-    """Amplitude of breath noise through the vocal tract."""
-    frication: Signal
-    """Amplitude of noise made at a constriction."""
-    frication_centre: Signal
-    """Centre of that noise in Hz."""
-    frication_width: Signal
-    """Width of that noise in Hz."""
-    formants: Signal
-    """Formant frequencies in Hz, shape ``[frames, 5]``."""
-
-    @classmethod
-    def silent(cls, frames: int) -> "Articulation":
+    def __init__(self, frames: int) -> None:
         """A closed mouth, to be filled in."""
-        return cls(
-            pitch=np.full(frames, 150.0),
-            voicing=np.zeros(frames),
-            aspiration=np.zeros(frames),
-            frication=np.zeros(frames),
-            frication_centre=np.full(frames, 4000.0),
-            frication_width=np.full(frames, 1000.0),
-            formants=np.tile(NEUTRAL_FORMANTS, (frames, 1)),
-        )
+        self.pitch = np.full(frames, 150.0)
+        self.voicing, self.aspiration, self.frication = np.zeros((3, frames))
+        self.frication_centre = np.full(frames, 4000.0)
+        self.frication_width = np.full(frames, 1000.0)
+        self.formants = np.tile(NEUTRAL_FORMANTS, (frames, 1))
 
-    def smoothed(self, *, pitch: float, formants: float, amplitudes: float) -> "Articulation":
-        """Rounds all corners off; the arguments are window lengths in seconds."""
-        return Articulation(
-            pitch=smooth(self.pitch, pitch),
-            voicing=smooth(self.voicing, amplitudes),
-            aspiration=smooth(self.aspiration, amplitudes),
-            frication=smooth(self.frication, amplitudes * 0.75),
-            frication_centre=self.frication_centre,
-            frication_width=self.frication_width,
-            formants=np.stack([smooth(track, formants) for track in self.formants.T], axis=1),
-        )
+    def smooth(self, pitch: float, formants: float, amplitudes: float) -> None:
+        """Round all corners off; the arguments are window lengths in seconds."""
+        self.pitch = smooth(self.pitch, pitch)
+        self.voicing = smooth(self.voicing, amplitudes)
+        self.aspiration = smooth(self.aspiration, amplitudes)
+        self.frication = smooth(self.frication, amplitudes * 0.75)
+        self.formants = np.stack([smooth(track, formants) for track in self.formants.T], axis=1)
 
 
 @dataclass(frozen=True)
 class Larynx:
-    """What stays the same about a voice."""
+    """What stays the same about a voice: factors on bandwidths and formants (above 1 for a short
+    vocal tract), the exponent of the glottal spectrum, relative drift of the pitch, and standard
+    deviation of the log amplitude from pulse to pulse."""
 
-    bandwidth_scale: float = 1.0
-    tract_scale: float = 1.0
-    """Factor on all formants: above 1 for a shorter vocal tract."""
-    tilt: float = -0.6
-    """Exponent of the glottal spectrum."""
+    bandwidth_scale: float
+    tract_scale: float
+    tilt: float
     jitter: float = 0.005
-    """Relative drift of the pitch."""
     shimmer: float = 0.08
-    """Standard deviation of the log amplitude from pulse to pulse."""
 
     @classmethod
-    def random(cls, rng: np.random.Generator, tract_scale: float) -> "Larynx":
+    def random(cls, rng: Rng, tract_scale: float) -> "Larynx":
         """A plausible voice for a given vocal tract length."""
-        return cls(
-            bandwidth_scale=rng.uniform(0.8, 1.6),
-            tract_scale=tract_scale,
-            tilt=rng.uniform(-1.0, -0.25),
-            jitter=rng.uniform(0.001, 0.012),
-            shimmer=rng.uniform(0.02, 0.15),
-        )
+        scale, tilt = rng.uniform(0.8, 1.6), rng.uniform(-1.0, -0.25)
+        return cls(scale, tract_scale, tilt, rng.uniform(0.001, 0.012), rng.uniform(0.02, 0.15))
 
 
 def smooth(track: Signal, seconds: float) -> Signal:
-    """Convolves a control track with a Hann window of the given length."""
+    """Convolve a control track with a Hann window of the given length."""
     width = max(1, int(seconds * FRAMES_PER_SECOND))
     window = np.hanning(width + 2)[1:-1]
     padded = np.pad(track, width, "edge")
     return np.convolve(padded, window / window.sum(), "same")[width:-width]
 
 
-def vocalise(rng: np.random.Generator, score: Articulation, larynx: Larynx) -> Signal:
-    """Renders an articulation: ``frames * HOP`` samples."""
+def vocalise(rng: Rng, score: Articulation, larynx: Larynx) -> Signal:
+    """Render an articulation: ``frames * HOP`` samples."""
     samples = len(score.pitch) * HOP
     sample_frames = np.arange(samples) / HOP
 
@@ -136,15 +91,16 @@ def vocalise(rng: np.random.Generator, score: Articulation, larynx: Larynx) -> S
     # Breath is strongest while the glottis is open, so it pulses with the voice.
     breath = rng.standard_normal(samples) * per_sample(score.aspiration) * (0.6 + 0.8 * (phase % 1))
     hiss = rng.standard_normal(samples) * per_sample(score.frication)
+    distance = (FREQUENCIES - score.frication_centre[:, None]) / score.frication_width[:, None]
+    spectra = spectra_of(pulses + breath) * tract_response(score.formants, larynx)
+    spectra += spectra_of(hiss) * (np.exp(-0.5 * distance**2) + 0.05)
+    sound = np.zeros(samples + FFT_SIZE)
+    for index, frame in enumerate(np.fft.irfft(spectra, FFT_SIZE) * WINDOW):
+        sound[index * HOP : index * HOP + FFT_SIZE] += frame
+    return sound[FFT_SIZE // 2 :][:samples]
 
-    spectra = stft(pulses + breath) * tract_response(score.formants, larynx)
-    spectra += stft(hiss) * frication_response(score)
-    return istft(spectra)
 
-
-def glottal_pulses(
-    rng: np.random.Generator, phase: Signal, pitch: Signal, shimmer: float
-) -> Signal:
+def glottal_pulses(rng: Rng, phase: Signal, pitch: Signal, shimmer: float) -> Signal:
     """One impulse of equal energy for each period, placed between samples by interpolation."""
     starts = np.flatnonzero(np.diff(np.floor(phase))) + 1
     lateness = (phase[starts] % 1) / (pitch[starts] / SAMPLE_RATE)
@@ -157,35 +113,18 @@ def glottal_pulses(
 
 def tract_response(formants: Signal, larynx: Larynx) -> Signal:
     """Gain of the vocal tract, ``[frames, bins]``: resonances, glottal tilt, lip radiation."""
-    frequencies = np.fft.rfftfreq(FFT_SIZE, 1 / SAMPLE_RATE)
-    response = np.ones((len(formants), len(frequencies)))
+    response = np.ones((len(formants), len(FREQUENCIES)))
     for track, bandwidth in zip(formants.T, BANDWIDTHS, strict=True):
         centre = track[:, None] * larynx.tract_scale
         half = (bandwidth * larynx.bandwidth_scale) ** 2 / 4
-        below, above = (frequencies - centre) ** 2 + half, (frequencies + centre) ** 2 + half
+        below, above = (FREQUENCIES - centre) ** 2 + half, (FREQUENCIES + centre) ** 2 + half
         response *= (centre**2 + half) / np.sqrt(below * above)
-    source = (np.maximum(frequencies, 60) / 300) ** larynx.tilt
-    return np.asarray(response * source * np.minimum(1, frequencies / 120))
+    source = (np.maximum(FREQUENCIES, 60) / 300) ** larynx.tilt
+    return np.asarray(response * source * np.minimum(1, FREQUENCIES / 120))
 
 
-def frication_response(score: Articulation) -> Signal:
-    """Gain of the frication noise, ``[frames, bins]``: a bump over a low floor."""
-    frequencies = np.fft.rfftfreq(FFT_SIZE, 1 / SAMPLE_RATE)
-    distance = (frequencies - score.frication_centre[:, None]) / score.frication_width[:, None]
-    return np.asarray(np.exp(-0.5 * distance**2) + 0.05)
-
-
-def stft(x: Signal) -> Spectra:
+def spectra_of(x: Signal) -> "np.ndarray[tuple[int, ...], np.dtype[np.complex128]]":
     """Spectra of Hann-windowed frames centred on every hop, ``[frames, bins]``."""
     padded = np.pad(x, (FFT_SIZE // 2, FFT_SIZE))
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::HOP][: len(x) // HOP]
     return np.fft.rfft(frames * WINDOW)
-
-
-def istft(spectra: Spectra) -> Signal:
-    """Inverse of :func:`stft` by overlap-add, up to a constant gain."""
-    frames = np.fft.irfft(spectra, FFT_SIZE) * WINDOW
-    x = np.zeros(len(frames) * HOP + FFT_SIZE)
-    for index, frame in enumerate(frames):
-        x[index * HOP : index * HOP + FFT_SIZE] += frame
-    return x[FFT_SIZE // 2 :][: len(frames) * HOP]

@@ -9,6 +9,6 @@ DEMO = Path(__file__).parents[2] / "demo"
 
 @pytest.fixture
 def scripts(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Makes ``training`` and ``film`` importable; the folder they are in."""
+    """Makes ``training`` and ``make_videos`` importable; the folder they are in."""
     monkeypatch.syspath_prepend(str(DEMO))
     return DEMO

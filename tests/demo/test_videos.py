@@ -51,5 +51,4 @@ def test_each_has_a_picture_and_all_but_one_a_sound(path: Path) -> None:
         picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
 
     assert picture.shape == (360, 640, 3)
-    assert picture.max() > 200
     assert audio_streams == (0 if path.stem == "no-audio" else 1)
