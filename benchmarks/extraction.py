@@ -27,7 +27,7 @@ WINDOW = Window(sampling_rate=16_000, num_samples=164_080)
 
 
 def cpu_seconds(path: Path) -> float:
-    """Of one extraction: decoding as a child does it (on one thread), resampling as the parent."""
+    """Measure one extraction as a child does it: decoded, mixed, resampled, on one thread."""
     start = time.process_time()
     with path.open("rb") as file, threadpool_limits(1):
         make_clip(decode(file, WINDOW).segments, WINDOW)

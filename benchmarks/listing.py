@@ -18,7 +18,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 from tasks.manifests import Fields
-from tasks.storage import list_manifests, open_manifest
+from tasks.manifests.files import open_manifest
+from tasks.manifests.listing import list_manifests
 
 SAMPLES = 10
 READERS = 8

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.manifests import Fields
+from tasks.manifests.files import open_manifest
 from tasks.merge import merge
-from tasks.storage import open_manifest
 
 TEXT = "<__dj__video> a street at night, cars pass by, someone plays the violin <|__dj__eoc|> " * 2
 UNTAGGED_EVERY = 100

@@ -15,15 +15,14 @@ from typing import Any, cast
 
 from prefect.futures import PrefectFuture
 
-from tasks import ledger
-from tasks.errors import ConfigurationError, ManifestError, TransientError
+from tasks.errors import ConfigurationError, Failure, FailureKind, ManifestError, TransientError
 from tasks.extract import ClipHandle, ExtractedUnit, Video, extract_audio, identify_videos
-from tasks.manifests import Fields
+from tasks.manifests import Fields, ledger
 from tasks.merge import Merged, merge_tags
-from tasks.plan import Failure, ManifestPlan, Videos
+from tasks.plan import ManifestPlan, Videos
 from tasks.storage import redact
 from tasks.tag import TaggedUnit, Tagger, tag_audio
-from tasks.units import Failed, unit_size
+from tasks.units import unit_size
 
 UNITS_IN_FLIGHT = 3
 """One is tagged, one waits for that, one is extracted."""
@@ -45,7 +44,7 @@ class UnitOutcome:
 
     manifest: int
     labels: dict[str, str] = field(default_factory=dict)
-    failed: list[Failed] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
     extracted: list[ClipHandle] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -62,14 +61,14 @@ class UnitOutcome:
         """The label or the failure of each URL."""
         yield from self.labels.items()
         for failed in self.failed:
-            yield failed.url, Failure(failed.kind, failed.reason)
+            yield failed.url, failed
 
 
 @dataclass
 class _InFlight:
     manifest: int
     urls: list[str]
-    unidentified: list[Failed]
+    unidentified: list[Failure]
     extracted: PrefectFuture[Any] | None = None
     tagged: PrefectFuture[Any] | None = None
     submitted: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -97,7 +96,7 @@ def tag_units(videos: Videos, tagger: Tagger, cache: str) -> Iterator[UnitOutcom
         if len(in_flight) == UNITS_IN_FLIGHT:
             yield _settle(in_flight.popleft(), clock)
         found = identify_videos(urls)
-        unit = _InFlight(manifest, urls, [video for video in found if isinstance(video, Failed)])
+        unit = _InFlight(manifest, urls, [video for video in found if isinstance(video, Failure)])
         in_flight.append(unit)
         if present := [video for video in found if isinstance(video, Video)]:
             unit.extracted = extract_audio.submit(number, present, tagger.window, cache)
@@ -127,7 +126,7 @@ class _Clock:
 def _settle(unit: _InFlight, clock: _Clock) -> UnitOutcome:
     """Wait for a unit; every one of its videos has a label or a failure then."""
     outcome = UnitOutcome(unit.manifest, failed=list(unit.unidentified))
-    kind, problem = "internal", "the task run did not end"
+    kind, problem = FailureKind.INTERNAL, "the task run did not end"
     for result in unit.results():
         match result:
             case ConfigurationError():
@@ -145,7 +144,7 @@ def _settle(unit: _InFlight, clock: _Clock) -> UnitOutcome:
     outcome.seconds = clock.seconds(unit)
     settled = outcome.labels.keys() | {failed.url for failed in outcome.failed}
     lost = [url for url in unit.urls if url not in settled]
-    outcome.failed += [Failed(url, kind, problem) for url in lost]
+    outcome.failed += [Failure(url, kind, problem) for url in lost]
     return outcome
 
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from flows.pipeline import UnitOutcome
+from tasks.errors import Failure
 from tasks.merge import Merged
 from tasks.plan import ManifestPlan
 from tasks.storage import redact
 from tasks.tag import EMPTY
-from tasks.units import Failed
 
 _COUNTS = (
     "manifests",
@@ -48,7 +48,7 @@ class FailureGroup:
     videos: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def add(self, failed: Failed) -> None:
+    def add(self, failed: Failure) -> None:
         """Count one, and keep it while there are few."""
         self.videos += 1
         if len(self.examples) < EXAMPLES:

@@ -25,7 +25,7 @@ from flows.stopping import prompt_stop
 from flows.summary import Summary, counted
 from flows.verdict import DRY_RUN, MISCONFIGURED, verdict_on
 from tasks.cache import Cache, default_cache
-from tasks.errors import ConfigurationError, ManifestError, TransientError
+from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.extract import forget_clips
 from tasks.manifests import Fields
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
@@ -112,7 +112,7 @@ def tag_videos(
         ):
             # What no store speaks is refused now, not after hours.
             for place in filter(None, (folder, output, report)):
-                resolve(place)
+                _require_store(place)
             # List and plan.
             found = find_manifests(manifests, output, video_root)
             plans = plan(found, fields, videos, retag)
@@ -153,6 +153,13 @@ def tag_videos(
     return verdict
 
 
+def _require_store(url: str) -> None:
+    try:
+        resolve(url)
+    except StorageError as error:
+        raise ConfigurationError(f"{redact(url)} cannot be opened: {error.reason}.") from error
+
+
 @contextmanager
 def _cache_folder(cache: str | None, no_cache: bool) -> Iterator[str]:
     """Where clips and tags are kept; without a cache, as long as the run lasts."""
@@ -181,7 +188,7 @@ def _report(summary: Summary, verdict: str, place: str) -> None:
     log = get_run_logger()
     try:
         log.info("report: %s", redact(write_report(summary, verdict, place)))
-    except (ManifestError, TransientError) as error:
+    except StorageError as error:
         log.warning("the report cannot be written: %s", error)
 
 

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.errors import TransientError
-from tasks.storage import describe, resolve, storage_errors
+from tasks.errors import ConfigurationError, StorageError, TransientError
+from tasks.storage import describe, redact, resolve, storage_errors
 
 _DIGEST = hashlib.sha256
 _DIGEST_SIZE = _DIGEST().digest_size
@@ -92,7 +92,10 @@ class Cache:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._fs, self._root = resolve(url)
+        try:
+            self._fs, self._root = resolve(url)
+        except StorageError as error:
+            raise ConfigurationError(f"{redact(url)} cannot be opened: {error.reason}.") from error
         self.is_local = isinstance(self._fs, LocalFileSystem)
 
     def get(self, key: str) -> bytes | None:

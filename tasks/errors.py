@@ -1,4 +1,67 @@
-"""The errors of the project: one class for each thing that a caller would do differently."""
+"""The errors of the project: one class for each thing that a caller would do differently.
+
+::
+
+    TaggingError              every error that the project raises on purpose
+    ├── ConfigurationError    the run cannot start as asked
+    ├── StorageError          a store refused, or did not answer: a FailureKind and a reason
+    ├── ManifestError         one manifest is refused and left as it is
+    ├── ManifestChanged       the manifest is no longer the one that was read
+    ├── VideoError            one video has no tag in this run: a FailureKind and a reason
+    └── TransientError        something outside failed in a way that may pass
+
+Storage raises only StorageError. Its callers know what was read, and translate it once: to the
+failure of a video, to the refusal of a manifest, or to a configuration that cannot work.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FailureKind(StrEnum):
+    """Why a video or a sample has no tag, in one stable word: the ledger's ``error``."""
+
+    MISSING = "missing"
+    FORBIDDEN = "forbidden"
+    EMPTY_FILE = "empty-file"
+    NOT_MEDIA = "not-media"
+    CORRUPT = "corrupt"
+    ENCRYPTED = "encrypted"
+    UNSUPPORTED = "unsupported"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    MEMORY = "memory"
+    CHANGED = "changed"
+    """It is no longer the file that the run has looked at."""
+    UNREADABLE = "unreadable"
+    """The store cannot read it, for a reason that has no word of its own."""
+    UNREACHABLE = "unreachable"
+    """The store did not answer: the only kind that is tried again."""
+    MALFORMED = "malformed"
+    """The sample itself is odd: its videos are a number, its meta field is a string."""
+    MANIFEST = "manifest"
+    """The manifest is refused as a whole."""
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a video has no tag.
+
+    Attributes:
+        url: the video.
+        kind: for grouping.
+        reason: what happened, in a sentence.
+    """
+
+    url: str
+    kind: FailureKind
+    reason: str
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether it may pass, so that another try makes sense."""
+        return self.kind is FailureKind.UNREACHABLE
 
 
 class TaggingError(Exception):
@@ -7,6 +70,28 @@ class TaggingError(Exception):
 
 class ConfigurationError(TaggingError):
     """The run cannot start as asked: say so in one sentence and exit with status 2."""
+
+
+class StorageError(TaggingError):
+    """A store refused, or did not answer. Says nothing of what was to be read: callers do.
+
+    Attributes:
+        kind: ``missing``, ``forbidden``, ``changed``, ``memory``, ``unreachable``, or
+            ``unreadable`` for all else.
+        reason: what happened, in a few words.
+    """
+
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind, self.reason = kind, reason
+
+    @property
+    def transient(self) -> bool:
+        """Whether it may pass."""
+        return self.kind is FailureKind.UNREACHABLE
+
+    def __reduce__(self) -> tuple[type, tuple[FailureKind, str]]:
+        return type(self), (self.kind, self.reason)
 
 
 class ManifestError(TaggingError):
@@ -19,9 +104,12 @@ class ManifestError(TaggingError):
     """
 
     def __init__(self, url: str, reason: str, line: int | None = None) -> None:
-        place = url if line is None else f"{url}, line {line}"
-        super().__init__(f"{place}: {reason}")
+        where = url if line is None else f"{url}, line {line}"
+        super().__init__(f"{where}: {reason}")
         self.url, self.reason, self.line = url, reason, line
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, int | None]]:
+        return type(self), (self.url, self.reason, self.line)
 
 
 class ManifestChanged(TaggingError):
@@ -32,15 +120,16 @@ class VideoError(TaggingError):
     """This video has no tag in this run: record it, go on with the others, do not try again.
 
     Attributes:
-        kind: a short stable word for grouping: ``missing``, ``forbidden``, ``empty-file``,
-            ``not-media``, ``corrupt``, ``unsupported``, ``timeout``, ``crashed``, ``memory``,
-            ``changed``, ``unreadable``.
-        reason: what happened, for a person.
+        kind: for grouping; given as a :class:`FailureKind` or its word.
+        reason: what happened, in a sentence.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
-        self.kind, self.reason = kind, reason
+        self.kind, self.reason = FailureKind(kind), reason
+
+    def __reduce__(self) -> tuple[type, tuple[FailureKind, str]]:
+        return type(self), (self.kind, self.reason)
 
 
 class TransientError(TaggingError):
@@ -48,10 +137,10 @@ class TransientError(TaggingError):
 
     Attributes:
         kind: always ``unreachable``, so that it is recorded like a :class:`VideoError`.
-        reason: what happened, for a person.
+        reason: what happened, in a sentence.
     """
 
-    kind = "unreachable"
+    kind = FailureKind.UNREACHABLE
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

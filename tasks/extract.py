@@ -14,9 +14,9 @@ from tasks.audio.clip import Clip
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Window
 from tasks.cache import Cache, entry_key
-from tasks.errors import TransientError, VideoError
+from tasks.errors import Failure, StorageError, TransientError, VideoError
 from tasks.storage import Identity, identify
-from tasks.units import UNIT_TASK, Failed, finish_unit
+from tasks.units import UNIT_TASK, finish_unit
 
 # Asking for the identity of a video is one request: waiting, not work.
 _IDENTIFIERS = 32
@@ -54,25 +54,25 @@ class ExtractedUnit:
     """What came of the videos of one unit."""
 
     extracted: list[ClipHandle] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
 
 
-def identify_videos(urls: Sequence[str]) -> list[Video | Failed]:
+def identify_videos(urls: Sequence[str]) -> list[Video | Failure]:
     """Size and etag (or modification time) of each video, in order."""
     with ThreadPoolExecutor(_IDENTIFIERS, thread_name_prefix="identify") as threads:
         return list(threads.map(_identify, urls))
 
 
-def _identify(url: str) -> Video | Failed:
+def _identify(url: str) -> Video | Failure:
     try:
         return Video(url, identify(url))
-    except (VideoError, TransientError) as error:
-        return Failed(url, error.kind, error.reason)
+    except StorageError as error:
+        return Failure(url, error.kind, error.reason)
 
 
 def clip_key(video: Video, window: Window) -> str:
     """The cache entry of a video's clip: the video as it is, and what was asked of it."""
-    return entry_key("clips-1", asdict(video), asdict(window))
+    return entry_key("clips-2", asdict(video), asdict(window))
 
 
 def load_clip(video: Video, window: Window, cache: Cache) -> tuple[Clip, ClipHandle]:
@@ -87,9 +87,9 @@ def load_clip(video: Video, window: Window, cache: Cache) -> tuple[Clip, ClipHan
     if clip is not None:
         return clip, ClipHandle(video, clip.is_empty, cached=True)
     result = decoders().extract(video.url, window, video.identity)
-    cache.put(key, result.clip.to_bytes())
-    return result.clip, ClipHandle(
-        video, result.clip.is_empty, cached=False, bytes_read=result.bytes_read, note=result.notes
+    cache.put(key, result.clip)
+    return Clip.from_bytes(result.clip), ClipHandle(
+        video, result.empty, cached=False, bytes_read=result.bytes_read, note=result.notes
     )
 
 
@@ -105,14 +105,14 @@ def extract_unit(videos: Sequence[Video], window: Window, cache: Cache) -> Extra
     """Extract every video of a unit; one that fails costs none of the others."""
     unit = ExtractedUnit()
 
-    def extract(video: Video) -> ClipHandle | Failed:
+    def extract(video: Video) -> ClipHandle | Failure:
         try:
             return load_clip(video, window, cache)[1]
         except (VideoError, TransientError) as error:
-            return Failed(video.url, error.kind, error.reason)
+            return Failure(video.url, error.kind, error.reason)
 
     for outcome in _extractors().map(extract, videos):
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, Failure):
             unit.failed.append(outcome)
         else:
             unit.extracted.append(outcome)

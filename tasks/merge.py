@@ -11,40 +11,16 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from tasks import ledger
-from tasks.errors import ManifestChanged, ManifestError, TransientError, VideoError
-from tasks.manifests import Fields, Sample
+from tasks.errors import Failure, ManifestChanged, ManifestError, TransientError
+from tasks.manifests import Fields, Sample, ledger
+from tasks.manifests.files import open_manifest, replace, writing
 from tasks.plan import ManifestPlan, Videos
-from tasks.storage import (
-    Identity,
-    identify,
-    join,
-    open_for_reading,
-    open_manifest,
-    parent,
-    redact,
-    replace,
-    scratch,
-)
+from tasks.storage import Identity, find, join, open_for_reading, parent, redact, scratch
 
 MERGE_ATTEMPTS = 10
 _STORE_ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 0.05
 _BUFFER_BYTES = 1 << 20
-
-
-class Failure(Protocol):
-    """Why a video has no label."""
-
-    @property
-    def kind(self) -> str:
-        """A short stable word for grouping."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """What happened, for a person."""
-        ...
 
 
 class Outcomes(Protocol):
@@ -168,8 +144,8 @@ class _Tagger:
 
 def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
     there = None if target == source else _identity(target)
-    with scratch(target) as new:
-        with ledger.writing(source, target) as failures:
+    with writing(target), scratch(target) as new:
+        with ledger.open_ledger(source, target) as failures:
             tagger.start(source, failures)
             read = _rewrite(source, new, tagger)
         result = tagger.result
@@ -196,18 +172,14 @@ def _rewrite(source: str, new: Path, tagger: _Tagger) -> Identity:
 
 
 def _identity(url: str) -> Identity | None:
-    try:
-        return identify(url)
-    except VideoError as error:
-        if error.kind == "missing":
-            return None
-        raise ManifestError(url, f"cannot be written: {error.reason}") from error
+    with writing(url):
+        return find(url)
 
 
 def _same(url: str, there: Identity, new: Path) -> bool:
     if there.size != new.stat().st_size:
         return False
-    with open_for_reading(url) as old, new.open("rb") as file:
+    with open_for_reading(url, seekable=False).stream as old, new.open("rb") as file:
         while part := file.read(_BUFFER_BYTES):
             if old.read(len(part)) != part:
                 return False

@@ -8,19 +8,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from tasks.errors import ConfigurationError, ManifestError, TransientError
-from tasks.manifests import Fields, Sample
-from tasks.storage import (
-    absolute,
-    join,
-    list_manifests,
-    name,
-    open_manifest,
-    parent,
-    require_writable,
+from tasks.errors import (
+    ConfigurationError,
+    Failure,
+    FailureKind,
+    ManifestError,
+    StorageError,
+    TransientError,
 )
+from tasks.manifests import Fields, Sample
+from tasks.manifests.files import open_manifest
+from tasks.manifests.listing import list_manifests
+from tasks.storage import absolute, join, name, parent, require_writable
 
 # Reading many small manifests is waiting for the storage, not work.
 _READERS = 8
@@ -68,13 +69,6 @@ class ManifestPlan:
         )
 
 
-class Failure(NamedTuple):
-    """Why a video has no tag: a short word for grouping, and a sentence."""
-
-    kind: str
-    reason: str
-
-
 class Videos:
     """The distinct videos of a run and what came of them.
 
@@ -117,7 +111,9 @@ class Videos:
     def settle(self, outcomes: Iterable[tuple[str, str | Failure]]) -> None:
         """Record the label, or the failure, of each URL."""
         rows = (
-            (*((None, *what) if isinstance(what, Failure) else (what, None, None)), url)
+            (None, what.kind, what.reason, url)
+            if isinstance(what, Failure)
+            else (what, None, None, url)
             for url, what in outcomes
         )
         self._run("UPDATE videos SET label = ?, kind = ?, reason = ? WHERE url = ?", rows)
@@ -128,7 +124,7 @@ class Videos:
         if not rows:
             return None
         label, kind, reason = rows[0]
-        return label if kind is None else Failure(kind, reason)
+        return label if kind is None else Failure(url, FailureKind(kind), reason)
 
     def __len__(self) -> int:
         return int(self._select("SELECT count(*) FROM videos", ())[0][0])
@@ -189,7 +185,10 @@ def plan(
         read = partial(_plan_one, fields=fields, videos=videos, retag=retag)
         plans = list(readers.map(read, manifests))
     for folder in sorted({parent(p.manifest.target) for p in plans if p.needs_merge}):
-        require_writable(folder)
+        try:
+            require_writable(folder)
+        except StorageError as error:
+            raise ConfigurationError(f"{folder} {error.reason}.") from error
     return plans
 
 

@@ -12,10 +12,10 @@ from prefect import State, task
 from tasks.audio.clip import Clip
 from tasks.audio.window import Channels, Window
 from tasks.cache import Cache, entry_key
-from tasks.errors import TransientError, VideoError
+from tasks.errors import Failure, TransientError, VideoError
 from tasks.extract import ClipHandle, ExtractedUnit, Video, clip_key, load_clip
 from tasks.model import Checkpoint, CheckpointId, Dtype
-from tasks.units import UNIT_TASK, Failed, finish_unit
+from tasks.units import UNIT_TASK, finish_unit
 
 EMPTY = "EMPTY"
 """The tag of a video without sound, as in the reference operator."""
@@ -84,7 +84,7 @@ class TaggedUnit:
     """
 
     labels: dict[str, str] = field(default_factory=dict)
-    failed: list[Failed] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
     computed: int = 0
 
 
@@ -119,18 +119,18 @@ def _known_label(handle: ClipHandle, tagger: Tagger, cache: Cache) -> str | None
     return None if content is None else str(json.loads(content))
 
 
-def _find_clip(video: Video, window: Window, cache: Cache) -> tuple[Video, Clip] | Failed:
+def _find_clip(video: Video, window: Window, cache: Cache) -> tuple[Video, Clip] | Failure:
     try:
         return video, load_clip(video, window, cache)[0]
     except (VideoError, TransientError) as error:
-        return Failed(video.url, error.kind, error.reason)
+        return Failure(video.url, error.kind, error.reason)
 
 
 def _keep_failures(
-    found: Iterator[tuple[Video, Clip] | Failed], tagged: TaggedUnit
+    found: Iterator[tuple[Video, Clip] | Failure], tagged: TaggedUnit
 ) -> Iterator[tuple[Video, Clip]]:
     for clip in found:
-        if isinstance(clip, Failed):
+        if isinstance(clip, Failure):
             tagged.failed.append(clip)
         else:
             yield clip

@@ -10,7 +10,6 @@ code here. A unit that came out of the cache ends in a state named ``Cached`` al
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from prefect import State, Task
@@ -20,7 +19,7 @@ from prefect.runtime import task_run
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
-from tasks.errors import TransientError
+from tasks.errors import Failure, TransientError
 
 RETRIES = 3
 """Tries after the first, where something may pass."""
@@ -32,26 +31,7 @@ def unit_size(device: str) -> int:
     return 128 if device.startswith("cuda") else 32
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A video without a tag in this run.
-
-    Attributes:
-        url: which.
-        kind: a short stable word for grouping.
-        reason: what happened, for a person.
-    """
-
-    url: str
-    kind: str
-    reason: str
-
-    @property
-    def is_transient(self) -> bool:
-        return self.kind == TransientError.kind
-
-
-def finish_unit(unit: object, failed: Sequence[Failed], cached: bool) -> State[Any]:
+def finish_unit(unit: object, failed: Sequence[Failure], cached: bool) -> State[Any]:
     """The final state of a unit's task run, with the unit as its result.
 
     Raises:

@@ -1,11 +1,10 @@
-"""Headless Chromium, to see pages as people do; tests that need it are skipped without."""
+"""Headless Chromium, to see pages as people do."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
+from tests import needs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -25,11 +24,10 @@ _PATIENCE_MILLISECONDS = 60_000
 @contextmanager
 def open_browser() -> Iterator["Page"]:
     """A page of the system's Chromium, with a new profile."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("there is no Chromium")
-    with playwright.sync_playwright() as started:
+    from playwright.sync_api import sync_playwright
+
+    chromium = needs.program("chromium", "google-chrome")
+    with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, headless=True, args=_FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(_PATIENCE_MILLISECONDS)

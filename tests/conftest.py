@@ -21,6 +21,15 @@ SLOW_SECONDS = 2.0
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
+# Fixtures that start a server: `make check` leaves out the tests that use them.
+_SERVERS = {"s3", "prefect_server", "machine", "database", "page"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
 
 @dataclass
 class S3Server:

@@ -16,7 +16,7 @@ DAY = 86_400
 
 def aged(cache: Cache, days: float, *parts: object) -> str:
     """A local entry that was last used so long ago."""
-    key = entry_key("clips-1", *parts)
+    key = entry_key("clips-2", *parts)
     cache.put(key, b"sound")
     moment = time.time() - days * DAY
     os.utime(f"{cache.url}/{key}", (moment, moment))
@@ -39,10 +39,10 @@ def test_only_what_is_old_goes(tmp_path: Path) -> None:
 def test_what_is_not_its_own_stays(tmp_path: Path) -> None:
     """Somebody may name a folder as the cache that holds their videos."""
     cache = Cache(str(tmp_path))
-    keys = [entry_key("clips-1", "a"), entry_key("tags-1", "a")]
+    keys = [entry_key("clips-2", "a"), entry_key("tags-1", "a")]
     for key in keys:
         cache.put(key, b"sound")
-    foreign = ["mine.mp4", "videos/ab/mine.mp4", "clips-1/ab/mine.mp4", f"{keys[0]}.mp4"]
+    foreign = ["mine.mp4", "videos/ab/mine.mp4", "clips-2/ab/mine.mp4", f"{keys[0]}.mp4"]
     for name in foreign:
         cache._fs.makedirs(f"{cache._root}/{name}".rpartition("/")[0], exist_ok=True)
         cache._fs.pipe_file(f"{cache._root}/{name}", b"mine")

@@ -9,23 +9,21 @@ import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tasks import storage
-from tasks.errors import ManifestChanged, ManifestError
-from tasks.ledger import ledger_of
+from tasks.errors import Failure, FailureKind, ManifestChanged, ManifestError
 from tasks.manifests import Fields
+from tasks.manifests.files import open_manifest
+from tasks.manifests.ledger import ledger_of
+from tasks.manifests.listing import list_manifests
 from tasks.merge import MergeResult, merge
+from tests import needs
 from tests.conftest import S3Server
-
-
-class Failed(NamedTuple):
-    kind: str
-    reason: str
 
 
 def lines(*samples: object) -> bytes:
@@ -55,7 +53,7 @@ def outcomes(tmp_path: Path) -> dict[str, Any]:
     return {
         f"{tmp_path}/a.mp4": "Music",
         f"{tmp_path}/b.mp4": "Speech",
-        f"{tmp_path}/gone.mp4": Failed("missing", "no such file"),
+        f"{tmp_path}/gone.mp4": Failure("v", FailureKind.MISSING, "no such file"),
     }
 
 
@@ -231,7 +229,7 @@ def test_every_format_is_merged_alike(name: str, place: str, tmp_path: Path, s3:
     assert merge(url, url, Fields(), {f"{base}/a.mp4": "Music"}).tagged == 1
     result = merge(url, url, Fields(), {f"{base}/b.mp4": "Speech"})
     assert (result.tagged, result.skipped, result.written) == (1, 1, True)
-    with storage.open_manifest(url) as manifest:
+    with open_manifest(url) as manifest:
         assert [sample.tagged for sample in manifest.format.read(manifest.stream, Fields())] == [
             True, True]  # fmt: skip
 
@@ -250,13 +248,13 @@ def test_a_killed_run_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
     run.join()
     assert run.exitcode == -signal.SIGKILL
     assert path.read_bytes() == content
-    assert storage.list_manifests(str(tmp_path)) == [str(path)]
+    assert list_manifests(str(tmp_path)) == [str(path)]
     merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": "Music"})
     assert tags(path) == [["Music"]]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_the_owner_stays(tmp_path: Path) -> None:
+    needs.root()
     path = tmp_path / "m.jsonl"
     path.write_bytes(lines({"videos": ["a.mp4"]}))
     os.chown(path, 12345, 23456)
@@ -303,10 +301,10 @@ def test_on_s3_failures_are_an_object_beside_it(s3: S3Server) -> None:
     bucket = s3.bucket()
     url = f"{bucket}/m.jsonl"
     s3.put(url, lines({"videos": ["v.mp4"]}))
-    known: dict[str, Any] = {f"{bucket}/v.mp4": Failed("missing", "no such file")}
+    known: dict[str, Any] = {f"{bucket}/v.mp4": Failure("v", FailureKind.MISSING, "no such file")}
     merge(url, url, Fields(), known)
     assert json.loads(s3.get(ledger_of(url)))["video"] == f"{bucket}/v.mp4"
-    assert storage.list_manifests(bucket) == [url]
+    assert list_manifests(bucket) == [url]
     merge(url, url, Fields(), {f"{bucket}/v.mp4": "Music"})
     assert s3.keys(bucket) == ["m.jsonl"]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import ConfigurationError
+from tasks.errors import ConfigurationError, Failure, FailureKind
 from tasks.manifests import Fields
-from tasks.plan import Failure, Videos, find_manifests, plan
+from tasks.plan import Videos, find_manifests, plan
+from tests import needs
 
 
 @pytest.fixture
@@ -77,9 +78,10 @@ def test_the_order_is_that_of_the_manifests(videos: Videos) -> None:
 
 def test_outcomes(videos: Videos) -> None:
     videos.add(0, [(0, "good"), (1, "bad"), (2, "open")])
-    videos.settle([("good", "Speech"), ("bad", Failure("missing", "no such file"))])
+    failure = Failure("bad", FailureKind.MISSING, "no such file")
+    videos.settle([("good", "Speech"), ("bad", failure)])
     assert videos.get("good") == "Speech"
-    assert videos.get("bad") == Failure("missing", "no such file")
+    assert videos.get("bad") == failure
     assert videos.get("open") is None
     assert videos.get("of another run") is None
 
@@ -122,8 +124,8 @@ def test_a_run_with_more_videos_than_fit_in_a_chunk(tmp_path: Path, videos: Vide
     assert names == [str(number) for number in range(25_000)]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
 def test_no_permission_is_told_before_anything_is_done(tmp_path: Path, videos: Videos) -> None:
+    needs.root()
     manifest = write(tmp_path / "m.jsonl", {"videos": ["a.mp4"]})
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):  # of pytest, for root only
         folder.chmod(folder.stat().st_mode | 0o055)

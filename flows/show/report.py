@@ -36,8 +36,7 @@ def write_report(summary: Summary, verdict: str, place: str) -> str:
         Where the page is.
 
     Raises:
-        ManifestError: the store refuses it.
-        TransientError: the store did not answer.
+        StorageError: the store refuses it, or did not answer.
     """
     url = absolute(place)
     now = datetime.now(UTC)

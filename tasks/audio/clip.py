@@ -1,14 +1,15 @@
 """The clip: what a model hears of a video, at the model's rate, small enough to keep."""
 
+import math
 import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-import librosa
 import numpy as np
 import numpy.typing as npt
+import soxr
 
 from tasks.audio.window import FRAME_SECONDS, Segment, Waveform, Window
 
@@ -25,7 +26,7 @@ class Clip:
 
     Attributes:
         samples: int16, shape ``(n,)``; ``n == 0`` means that the video has no sound.
-        peak: the level in [0, 1] that the largest integer stands for.
+        peak: the level that the largest integer stands for; float sound may exceed 1 (0 dBFS).
         sampling_rate: in Hz.
     """
 
@@ -39,7 +40,7 @@ class Clip:
 
     @property
     def waveform(self) -> Waveform:
-        """The sound as float32 in [-1, 1], shape ``(n,)``."""
+        """The sound as float32, shape ``(n,)``; full scale is 1."""
         return self.samples.astype(np.float32) * np.float32(self.peak / _FULL_SCALE)
 
     def to_bytes(self) -> bytes:
@@ -60,6 +61,8 @@ class Clip:
         _, sampling_rate, count, peak, _ = _HEADER.unpack(header)
         if len(sound) != 2 * count or header != _header(sampling_rate, count, peak, sound):
             raise ValueError("a clip is damaged: its checksum does not match")
+        if not (math.isfinite(peak) and peak >= 0):
+            raise ValueError("a clip is damaged: its peak is not a level")
         return cls(np.frombuffer(sound, "<i2").astype(np.int16), peak, sampling_rate)
 
 
@@ -76,7 +79,7 @@ def make_clip(segments: Iterable[Segment], window: Window) -> Clip:
     """
     parts = [_resample(waveform, rate, window.sampling_rate) for rate, waveform in segments]
     sound = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    sound = np.clip(sound[: window.num_samples], -1.0, 1.0)
+    sound = sound[: window.num_samples]
     if sound.size < int(FRAME_SECONDS * window.sampling_rate):
         sound = sound[:0]
     # float32, as the header keeps it: a clip is the same before and after it was stored.
@@ -88,7 +91,5 @@ def make_clip(segments: Iterable[Segment], window: Window) -> Clip:
 def _resample(waveform: Waveform, rate: int, target: int) -> Waveform:
     if rate == target or not waveform.size:
         return waveform
-    resampled: Waveform = librosa.resample(
-        waveform, orig_sr=rate, target_sr=target, res_type="soxr_hq"
-    )
+    resampled: Waveform = soxr.resample(waveform, rate, target, quality="HQ")
     return resampled

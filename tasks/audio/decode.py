@@ -32,7 +32,9 @@ MARGIN_SECONDS = 0.05
 
 # Bounds against files that lie. DSD512 has the highest rate in use; 22.2 is the largest layout
 # with a name. A stream of real sound does not change its format this often, nor break so often.
+MIN_SAMPLING_RATE = 1_000
 MAX_SAMPLING_RATE = 2_822_400
+MAX_LEVEL = 2.0**31  # 32-bit integers that somebody wrote as float
 MAX_CHANNELS = 24
 MAX_SEGMENTS = 64
 MAX_BROKEN_READS = 64
@@ -155,7 +157,7 @@ def _until_full(
 ) -> Iterator[av.AudioFrame]:
     """The frames up to a little beyond the window: the cost does not grow with the video."""
     for frame in frames:
-        if frame.sample_rate > MAX_SAMPLING_RATE:
+        if not MIN_SAMPLING_RATE <= frame.sample_rate <= MAX_SAMPLING_RATE:
             raise VideoError("corrupt", f"claims a sampling rate of {frame.sample_rate:,} Hz")
         length = frame.samples / frame.sample_rate
         if frame.time is not None and frame.time + length <= 0:
@@ -175,8 +177,9 @@ def _segments(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, tuple[str,
         first = next(group)
         names = tuple(channel.name for channel in first.layout.channels[:MAX_CHANNELS])
         planar = np.concatenate([_planar(f) for f in chain([first], group)], axis=1)
-        # Float codecs can carry NaN and infinity: in the resampler one spoils all that is near.
-        yield rate, names, np.nan_to_num(planar, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        # Float codecs can carry NaN, infinity and 1e38: in the resampler one spoils all near it.
+        planar[~(np.abs(planar) <= MAX_LEVEL)] = 0.0
+        yield rate, names, planar
 
 
 def _planar(frame: av.AudioFrame) -> Planar:

@@ -10,11 +10,8 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from tasks.audio.child import Child
-from tasks.audio.clip import Clip, make_clip
-from tasks.audio.window import Segment, Window
+from tasks.audio.window import Window
 from tasks.errors import TransientError, VideoError
 from tasks.storage import Identity
 
@@ -31,12 +28,14 @@ class Extracted:
     """What became of one video.
 
     Attributes:
-        clip: its sound; empty when it has none.
+        clip: its sound, as :meth:`tasks.audio.clip.Clip.from_bytes` reads it.
+        empty: the video has no sound.
         bytes_read: what crossed the wire, or came from the disk.
         notes: what a person should know of the sound, or None when all is well.
     """
 
-    clip: Clip
+    clip: bytes
+    empty: bool
     bytes_read: int
     notes: str | None
 
@@ -74,7 +73,7 @@ class DecoderPool:
             return [child.pid for child in self._children]
 
     def extract(self, url: str, window: Window, identity: Identity | None = None) -> Extracted:
-        """The start of the sound of the video at ``url``, as ``window`` wants to hear it.
+        """Extract the clip of the video at ``url``: the start of its sound, for ``window``.
 
         Args:
             identity: what the video must be while it is read, as :func:`tasks.storage.identify`
@@ -95,9 +94,7 @@ class DecoderPool:
             if facts["kind"] == TransientError.kind:
                 raise TransientError(facts["reason"])
             raise VideoError(facts["kind"], facts["reason"])
-        # Here, in the caller's thread: librosa in every child would cost 200 MB each.
-        clip = make_clip(_segments(facts["segments"], payload), window)
-        return Extracted(clip, facts["bytes_read"], facts["notes"])
+        return Extracted(payload, facts["empty"], facts["bytes_read"], facts["notes"])
 
     def close(self) -> None:
         """Kill the children. Calls under way end with a :class:`TransientError`."""
@@ -150,11 +147,3 @@ class DecoderPool:
             child.close()
             with self._lock:
                 self._children.discard(child)
-
-
-def _segments(sizes: list[tuple[int, int]], payload: bytes) -> list[Segment]:
-    sound = np.frombuffer(payload, np.float32)
-    ends = np.cumsum([count for _, count in sizes], dtype=np.int64)
-    return [
-        (rate, sound[end - count : end]) for (rate, count), end in zip(sizes, ends, strict=True)
-    ]

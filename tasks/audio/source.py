@@ -9,8 +9,8 @@ from typing import Any
 from fsspec.caching import BaseCache
 
 from tasks import storage
-from tasks.errors import ConfigurationError, VideoError
-from tasks.storage import Identity, describe, storage_errors
+from tasks.errors import StorageError, TransientError, VideoError
+from tasks.storage import Identity, translated
 
 # The fewest bytes for no more than 5 requests: see benchmarks/s3_reading.py, where s3fs's own
 # blocks of 50 MiB read 52 to 108 MB of a video.
@@ -67,7 +67,7 @@ class Source:
     def __init__(self, file: Any) -> None:
         self._file = file
         self.bytes_read = 0
-        self.error: Exception | None = None
+        self.error: StorageError | None = None
         self.conditional = "IfMatch" in getattr(file, "read_kw", {})
         self._remote = isinstance(getattr(file, "cache", None), BaseCache)
         if self._remote:
@@ -83,8 +83,9 @@ class Source:
 
     def read(self, size: int) -> bytes:
         try:
-            data: bytes = self._file.read(size)
-        except Exception as error:
+            with translated():
+                data: bytes = self._file.read(size)
+        except StorageError as error:
             self.error = self.error or error
             raise
         if not self._remote:
@@ -92,7 +93,8 @@ class Source:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return int(self._file.seek(offset, whence))
+        with translated():
+            return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:
         return int(self._file.tell())
@@ -111,7 +113,9 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
         TransientError: the storage may answer another time.
     """
     try:
-        with _open(url, identity) as file:
+        with translated():
+            opened_file = _open(url, identity)
+        with opened_file as file:
             source = Source(file)
             if source.seek(0, SEEK_END) == 0:
                 raise VideoError("empty-file", "the file has no bytes")
@@ -119,12 +123,12 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
             yield source
             if source.error:
                 raise source.error
-    except storage_errors() as error:
-        raise describe(error) from error
-    except ConfigurationError as error:  # one video's odd URL does not stop a run
-        raise VideoError("unreadable", str(error)) from error
-    if identity and not source.conditional and storage.identify(url) != identity:
-        raise VideoError("changed", "changed since the run looked at it")
+        if identity and not source.conditional and storage.identify(url) != identity:
+            raise VideoError("changed", "changed since the run looked at it")
+    except StorageError as error:
+        if error.transient:
+            raise TransientError(error.reason) from error
+        raise VideoError(error.kind, error.reason) from error
 
 
 def _open(url: str, identity: Identity | None) -> Any:

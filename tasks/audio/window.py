@@ -1,7 +1,4 @@
-"""What a model wants to hear: the words that both sides of the process boundary share.
-
-Apart from :mod:`tasks.audio.clip`, so that a child process need not load librosa.
-"""
+"""The window: length, sampling rate and channels of a model's input."""
 
 from dataclasses import dataclass
 from typing import Literal

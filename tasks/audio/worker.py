@@ -1,8 +1,8 @@
 """The main program of a child process: decode one video after another until the parent has gone.
 
 ``python -m tasks.audio.worker MEMORY_LIMIT`` reads requests from stdin and answers on stdout (see
-:mod:`tasks.audio.protocol`). It imports neither Prefect nor librosa: a child is small and starts
-quickly, and what FFmpeg does to it is nobody else's loss.
+:mod:`tasks.audio.protocol`). It imports neither Prefect nor librosa, so it is small and starts
+quickly. Failures stay in this process: every exception becomes an answer.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from tasks.audio.clip import make_clip
 from tasks.audio.decode import decode
 from tasks.audio.protocol import read_message, write_message
 from tasks.audio.source import opened
@@ -33,9 +34,9 @@ def main() -> None:
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The facts and the samples (native-rate mono float32, one segment behind the other).
+    """Extract one video's clip: the facts, then the clip's bytes.
 
-    The last resort of every error: whatever happens to a video is reported as its own.
+    Every exception becomes an answer about this video.
     """
     try:
         return _extract(request)
@@ -44,7 +45,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     except TransientError as error:
         return {"kind": error.kind, "reason": error.reason}, b""
     except MemoryError:
-        return {"kind": "memory", "reason": "needs more memory than a video may have"}, b""
+        return {"kind": "memory", "reason": "exceeds the per-video memory limit"}, b""
     except Exception as error:  # noqa: BLE001 - one video must not end the child for the others
         traceback.print_exc()
         return {"kind": "crashed", "reason": f"{type(error).__name__}: {error}"}, b""
@@ -55,12 +56,9 @@ def _extract(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     identity = Identity(**request["identity"]) if request["identity"] else None
     with opened(request["url"], identity) as source:
         decoded = decode(source, window)
-    facts = {
-        "segments": [(rate, waveform.size) for rate, waveform in decoded.segments],
-        "bytes_read": source.bytes_read,
-        "notes": decoded.notes,
-    }
-    return facts, b"".join(waveform.tobytes() for _, waveform in decoded.segments)
+    clip = make_clip(decoded.segments, window)
+    facts = {"empty": clip.is_empty, "bytes_read": source.bytes_read, "notes": decoded.notes}
+    return facts, clip.to_bytes()
 
 
 def _requests(stream: BinaryIO) -> Iterator[dict[str, Any]]:

@@ -4,18 +4,18 @@ import bz2
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
-import zstandard
+from backports import zstd
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, ManifestFormat, Sample, TagSample
 
 _BUFFER_BYTES = 1 << 20
-_ZSTD_INPUT_BYTES = 1 << 14
-_ZSTD_WINDOW_BYTES = 1 << 31  # what `zstd --long=31` writes
+_INPUT_BYTES = 1 << 16
+_ZSTD_WINDOW_LOG = 31  # what `zstd --long=31` writes
 _GZIP_LEVEL = 6  # of the gzip tool; Python's 9 takes three times as long for 1 % less
 
 
@@ -47,12 +47,14 @@ def _decompressed(source: BinaryIO, compression: str) -> Iterator[BinaryIO]:
     raw: Any
     if compression == ".gz":
         raw = gzip.GzipFile(fileobj=source, mode="rb")
+    elif compression == ".bz2":
+        raw = _Streams(source, bz2.BZ2Decompressor)
     else:
-        raw = bz2.BZ2File(source) if compression == ".bz2" else _ZstdReader(source)
+        raw = _Streams(source, _zstd_decompressor)
     try:
         with io.BufferedReader(raw, _BUFFER_BYTES) as plain:
             yield cast(BinaryIO, plain)
-    except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, _Damaged, EOFError) as error:
         raise ManifestError("", f"is not whole {compression} data ({error})") from error
 
 
@@ -65,43 +67,67 @@ def _compressing(target: BinaryIO, compression: str) -> Iterator[BinaryIO]:
     elif compression == ".bz2":
         packed = bz2.BZ2File(target, "wb")
     else:
-        packed = zstandard.ZstdCompressor(write_checksum=True).stream_writer(target, closefd=False)
+        options: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
+        packed = zstd.ZstdFile(target, "wb", options=options)
     with packed, io.BufferedWriter(packed, _BUFFER_BYTES) as plain:
         yield cast(BinaryIO, plain)
 
 
-class _ZstdReader(io.RawIOBase):
-    """Zstandard of one or many frames. The package's own stream_reader ends without an error
-    where the file was cut off, and the samples behind would be lost in silence."""
+class _Damaged(Exception):
+    """The data is damaged. (bz2 says so by a bare OSError, as the store says other things.)"""
 
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
-        self._decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
-        self._frame: Any = None
-        self._input = b""
-        self._output = memoryview(b"")
+
+class _Decompressor(Protocol):
+    """What bz2 and zstd have in common: one stream, and never more output than asked for."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+def _zstd_decompressor() -> _Decompressor:
+    return zstd.ZstdDecompressor(
+        options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+    )
+
+
+class _Streams(io.RawIOBase):
+    """Compressed streams one after another. The files of bz2 and zstd take what follows the first
+    one for padding where its head is damaged, and its samples would be lost in silence."""
+
+    def __init__(self, source: BinaryIO, new: Callable[[], _Decompressor]) -> None:
+        self._source, self._new = source, new
+        self._decompressor: _Decompressor | None = None
+        self._unused = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._output:
-            if not self._input:
-                self._input = self._source.read(_ZSTD_INPUT_BYTES)
-            if not self._input:
-                if self._frame is not None:
+        output = b""
+        while not output:
+            data, self._unused = self._unused, b""
+            if not data and (self._decompressor is None or self._decompressor.needs_input):
+                data = self._source.read(_INPUT_BYTES)
+                if not data and self._decompressor is None:
+                    return 0
+                if not data:
                     raise EOFError("it is cut off")
-                return 0
-            self._output = memoryview(self._decompress())
-        count = min(len(buffer), len(self._output))
-        buffer[:count], self._output = self._output[:count], self._output[count:]
-        return count
+            output = self._decompress(data, len(buffer))
+        buffer[: len(output)] = output
+        return len(output)
 
-    def _decompress(self) -> bytes:
-        if self._frame is None:
-            self._frame = self._decoder.decompressobj()
-        data: bytes = self._frame.decompress(self._input)
-        self._input = self._frame.unused_data if self._frame.eof else b""
-        if self._frame.eof:
-            self._frame = None
-        return data
+    def _decompress(self, data: bytes, size: int) -> bytes:
+        self._decompressor = self._decompressor or self._new()
+        try:
+            output = self._decompressor.decompress(data, size)
+        except (OSError, zstd.ZstdError) as error:
+            raise _Damaged(str(error)) from error
+        if self._decompressor.eof:
+            self._unused = self._decompressor.unused_data
+            self._decompressor = None
+        return output

@@ -1,76 +1,113 @@
 """CSV and TSV: a header, then one sample a row, rewritten by splicing text.
 
-The ``videos`` cell is a JSON list or one path (a list as Python prints it, which is what pandas
-writes, is read too). The tags are a JSON list in a cell of their own, or inside the JSON object in
-the ``meta`` cell; an empty cell is no tag. The new column comes last.
+The ``videos`` cell is a JSON list or one path; lists as Python, numpy and DuckDB print them are
+read too. The tags are a JSON list in a cell of their own, or inside the JSON object in the ``meta``
+cell; an empty cell is no tag. The new column comes last.
 """
 
 import ast
 import json
+import re
 from collections.abc import Iterator
-from itertools import chain
-from typing import Any, BinaryIO, NamedTuple
+from contextlib import suppress
+from itertools import chain, tee
+from typing import BinaryIO, NamedTuple
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
-from tasks.manifests.csv_text import QUOTE, Row, quoted, rows
-from tasks.manifests.record import videos_of
+from tasks.manifests.csv_text import QUOTE, Row, cell_offsets, quoted, rows, text_lines
+from tasks.manifests.lines import BOM
+from tasks.manifests.record import meta_sample, videos_of
 from tasks.manifests.splice import DECODER, set_value
 
-BOM = b"\xef\xbb\xbf"
+_SEPARATOR_LINE = re.compile(r"sep=([^\"\r\n])(?:\r\n?|\n)")
+"""Tells Excel the delimiter, before the header."""
+
+_QUOTED = r"'[^'\\]*+(?:\\.[^'\\]*+)*+'|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
+_BARE = r"[^\s'\",\[\]{}][^'\",\[\]{}]*+"
+_ITEM = re.compile(f"{_QUOTED}|{_BARE}", re.DOTALL)
+_LIST = re.compile(
+    # Python: ['a', 'b']. DuckDB quotes what it must: [a, 'b, c'].
+    rf"\[\s*+(?:{_ITEM.pattern})\s*+(?:,\s*+(?:{_ITEM.pattern})\s*+)*+\]"
+    # numpy: ['a' 'b'].
+    rf"|\[\s*+(?:(?:{_QUOTED})\s*+)++\]",
+    re.DOTALL,
+)
+_NOTHING = {"None", "NULL", "nan"}
+"""How Python, DuckDB and numpy print an item that is not there."""
 
 
 class _Layout(NamedTuple):
-    """What the header says: its own row, and the places of the columns (None: not there)."""
+    """What stands before the rows, and what it says of them.
 
+    Attributes:
+        preamble: the byte order mark and the line for Excel, as far as they are there.
+        header: the row of the names.
+        videos: column of the videos.
+        target: column to be written, or None where it must be added.
+        quotes_all: every cell is to be quoted, as those of the header are.
+    """
+
+    preamble: str
     delimiter: str
     header: Row
     videos: int
     target: int | None
     quotes_all: bool
 
+    def cell(self, value: str) -> str:
+        """The text of a cell in the style of this table."""
+        special = (self.delimiter, QUOTE, "\n", "\r")
+        return quoted(value) if self.quotes_all or any(m in value for m in special) else value
+
 
 class _Table:
-    """Both formats; they differ in the delimiter that is tried first."""
+    """Both formats; they differ in the delimiters that are tried."""
 
     delimiters: tuple[str, ...]
 
     def read(self, source: BinaryIO, fields: Fields) -> Iterator[Sample]:
-        _, lines = _without_bom(source)
-        layout, body = self._layout(lines, fields)
-        for row in _body(body, layout):
+        layout, body = self._open(source, fields)
+        for row in body:
             if row.cells:
                 yield _sample(row, layout, fields)
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
-        bom, lines = _without_bom(source)
-        layout, body = self._layout(lines, fields)
-        target.write(bom + _encode(_new_header(layout, fields)))
-        for row in _body(body, layout):
-            target.write(_encode(_new_row(row, layout, fields, tag)))
+        layout, body = self._open(source, fields)
+        header = layout.header.text
+        if layout.target is None:
+            name = fields.tags if fields.meta is None else fields.meta
+            header = layout.header.with_last_cell(layout.delimiter, layout.cell(name))
+        target.write(_encode(layout.preamble + header))
+        for row in body:
+            target.write(_encode(_new_row(row, layout, fields, tag) if row.cells else row.text))
 
-    def _layout(self, lines: Iterator[bytes], fields: Fields) -> tuple[_Layout, Iterator[bytes]]:
-        taken: list[bytes] = []
-        for delimiter in self.delimiters:
-            header = next(rows(_recorded(taken, lines), delimiter), Row(1, "", []))
-            names = [header.value(column) for column in range(len(header.cells))]
-            if fields.videos in names:
-                key = fields.tags if fields.meta is None else fields.meta
-                layout = _Layout(
-                    delimiter,
-                    header,
-                    names.index(fields.videos),
-                    names.index(key) if key in names else None,
-                    all(header.raw(column).startswith(QUOTE) for column in range(len(names))),
-                )
-                # More than the header may have been taken: old Macs end lines by "\r" alone.
-                rest = b"".join(taken)[len(_encode(header.text)) :]
-                return layout, chain([rest] if rest else [], lines)
-        raise ManifestError("", f"has no column {fields.videos!r}", 1)
+    def _open(self, source: BinaryIO, fields: Fields) -> tuple[_Layout, Iterator[Row]]:
+        """The layout, and the rows behind the header.
+
+        Raises:
+            ManifestError: the header has no videos column, whatever the delimiter.
+        """
+        lines = text_lines(source)
+        first, line, delimiters = next(lines, ""), 1, self.delimiters
+        preamble = BOM if first.startswith(BOM) else ""
+        first = first.removeprefix(BOM)
+        if separator := _SEPARATOR_LINE.fullmatch(first):
+            preamble, delimiters = preamble + first, (separator[1],)
+            first, line = next(lines, ""), 2
+        lines = chain([first], lines)
+        for delimiter in delimiters:
+            lines, attempt = tee(lines)
+            body = rows(attempt, delimiter, line)
+            with suppress(ManifestError):
+                header = next(body)
+                if fields.videos in header.cells:
+                    return _layout(preamble, delimiter, header, fields), body
+        raise ManifestError("", f"has no column {fields.videos!r}", line)
 
 
 class Csv(_Table):
-    """``.csv``: commas, or whatever else parts the header so that it has the videos column."""
+    """``.csv``: commas, or another delimiter with which the header has the videos column."""
 
     delimiters = (",", ";", "\t", "|")
 
@@ -81,65 +118,53 @@ class Tsv(_Table):
     delimiters = ("\t",)
 
 
-def _recorded(taken: list[bytes], lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines, of which all that are asked for stay in ``taken`` for the next attempt."""
-    yield from list(taken)
-    for line in lines:
-        taken.append(line)
-        yield line
-
-
-def _without_bom(source: BinaryIO) -> tuple[bytes, Iterator[bytes]]:
-    first = next(iter(source), b"")
-    bom = BOM if first.startswith(BOM) else b""
-    head = [first.removeprefix(BOM)] if first.removeprefix(BOM) else []
-    return bom, chain(head, source)
-
-
-def _body(lines: Iterator[bytes], layout: _Layout) -> Iterator[Row]:
-    return rows(lines, layout.delimiter, layout.header.text.count("\n"))
+def _layout(preamble: str, delimiter: str, header: Row, fields: Fields) -> _Layout:
+    key = fields.tags if fields.meta is None else fields.meta
+    starts = (start for start, _ in cell_offsets(header.text, delimiter))
+    return _Layout(
+        preamble,
+        delimiter,
+        header,
+        header.cells.index(fields.videos),
+        header.cells.index(key) if key in header.cells else None,
+        all(header.text.startswith(QUOTE, start) for start in starts),
+    )
 
 
 def _sample(row: Row, layout: _Layout, fields: Fields) -> Sample:
     if len(row.cells) != len(layout.header.cells):
         ragged = f"it has {len(row.cells)} cells and the header {len(layout.header.cells)}"
         return Sample(row.line, [], False, ragged)
-    videos, fault = videos_of(_listed(row.value(layout.videos)))
-    cell = "" if layout.target is None else row.value(layout.target).strip()
-    if fields.meta is None or not cell:
-        return Sample(row.line, videos, cell not in ("", "null"), fault)
+    videos, fault = _videos(row.cells[layout.videos])
+    cell = "" if layout.target is None else row.cells[layout.target].strip()
+    if fields.meta is None:
+        return Sample(row.line, videos, cell not in ("", "null", "NaN"), fault)
     try:
-        meta: Any = DECODER.decode(cell) or {}
+        meta = DECODER.decode(cell) if cell else None
     except (ValueError, RecursionError):
-        meta = None
-    if not isinstance(meta, dict):
-        return Sample(row.line, [], False, f"{fields.meta!r} is not an object")
-    return Sample(row.line, videos, meta.get(fields.tags) is not None, fault)
+        meta = cell
+    return meta_sample(row.line, meta, videos, fault, fields)
 
 
-def _listed(cell: str) -> object:
+def _videos(cell: str) -> tuple[list[str], str | None]:
+    """The paths in a cell, or none of them and what is wrong with it."""
     text = cell.strip()
-    if not text:
-        return None
-    if text[0] == "[" and text[-1] == "]":
-        for read in (DECODER.decode, ast.literal_eval):
-            try:
-                return read(text)
-            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-                continue
-    return cell
-
-
-def _new_header(layout: _Layout, fields: Fields) -> str:
-    if layout.target is not None:
-        return layout.header.text
-    name = fields.tags if fields.meta is None else fields.meta
-    return layout.header.with_last_cell(layout.delimiter, _cell(name, layout))
+    if not (text.startswith("[") and text.endswith("]")):
+        return videos_of(cell if text else None)
+    try:
+        return videos_of(DECODER.decode(text))
+    except (ValueError, RecursionError):
+        items = _ITEM.findall(text, 1, len(text) - 1) if _LIST.fullmatch(text) else []
+    try:
+        paths = [ast.literal_eval(item) if item[0] in "'\"" else item.rstrip() for item in items]
+    except (ValueError, SyntaxError):
+        paths = []
+    if not paths or not _NOTHING.isdisjoint(items):
+        return [], "its videos look like a list that cannot be read: write it as JSON"
+    return videos_of(paths)
 
 
 def _new_row(row: Row, layout: _Layout, fields: Fields, tag: TagSample) -> str:
-    if not row.cells:
-        return row.text
     sample = _sample(row, layout, fields)
     tags = tag(sample)
     if len(row.cells) != len(layout.header.cells):
@@ -147,20 +172,14 @@ def _new_row(row: Row, layout: _Layout, fields: Fields, tag: TagSample) -> str:
     if tags is None or sample.fault is not None:
         if layout.target is not None:
             return row.text
-        return row.with_last_cell(layout.delimiter, _cell("", layout))
+        return row.with_last_cell(layout.delimiter, layout.cell(""))
     value = json.dumps(tags, ensure_ascii=False)
     if fields.meta is not None:
-        old = "" if layout.target is None else row.value(layout.target).strip()
-        value = set_value("{}" if old in ("", "null") else old, 0, [fields.tags], tags)
+        old = "" if layout.target is None else row.cells[layout.target].strip()
+        value = set_value(old if old.startswith("{") else "{}", 0, [fields.tags], tags)
     if layout.target is None:
-        return row.with_last_cell(layout.delimiter, _cell(value, layout))
-    return row.with_cell(layout.target, _cell(value, layout))
-
-
-def _cell(value: str, layout: _Layout) -> str:
-    special = (layout.delimiter, QUOTE, "\n", "\r")
-    needs = layout.quotes_all or any(mark in value for mark in special)
-    return quoted(value) if needs else value
+        return row.with_last_cell(layout.delimiter, layout.cell(value))
+    return row.with_cell(layout.delimiter, layout.target, layout.cell(value))
 
 
 def _encode(text: str) -> bytes:

@@ -1,100 +1,147 @@
-"""Where the cells of a CSV stand: the text is cut, never parsed and written back."""
+"""CSV rows: the cells as the standard library reads them, beside the text they came from."""
 
+import csv
+import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from functools import cache
+from typing import BinaryIO, NamedTuple
 
 from tasks.errors import ManifestError
+from tasks.manifests.lines import MAX_LINE_BYTES, lines, too_long
 
 QUOTE = '"'
 
+# The default of 128 KiB is less than a long caption. The limit is one of the whole process.
+csv.field_size_limit(MAX_LINE_BYTES)
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+
 
 class Row(NamedTuple):
-    """One record as it stands in the file.
+    """One row.
 
     Attributes:
         line: 1-based line on which it starts.
-        text: all of it, with its line ending.
-        cells: offsets (start, end) of each cell in ``text``, quotes included.
+        text: all of it as it stands in the file, with its line ending.
+        cells: the values; none for a blank line.
     """
 
     line: int
     text: str
-    cells: list[tuple[int, int]]
-
-    def raw(self, column: int) -> str:
-        """A cell as it is written."""
-        start, end = self.cells[column]
-        return self.text[start:end]
-
-    def value(self, column: int) -> str:
-        """What a cell says."""
-        raw = self.raw(column)
-        if not raw.startswith(QUOTE):
-            return raw
-        end = _closing_quote(raw, 1)
-        return raw[1:end].replace(QUOTE * 2, QUOTE) + raw[end + 1 :]
-
-    def with_cell(self, column: int, raw: str) -> str:
-        """The row with this cell in place of the one at ``column``."""
-        start, end = self.cells[column]
-        return self.text[:start] + raw + self.text[end:]
+    cells: list[str]
 
     def with_last_cell(self, delimiter: str, raw: str) -> str:
-        """The row with one cell more."""
-        end = self.cells[-1][1]
+        """The text with one cell more."""
+        end = len(self.text.rstrip("\r\n"))
         return self.text[:end] + delimiter + raw + self.text[end:]
+
+    def with_cell(self, delimiter: str, column: int, raw: str) -> str:
+        """The text with this cell in place of the one in ``column``."""
+        start, end = cell_offsets(self.text, delimiter)[column]
+        return self.text[:start] + raw + self.text[end:]
 
 
 def quoted(value: str) -> str:
-    """A cell that says ``value``."""
+    """The text of a cell with this value."""
     return QUOTE + value.replace(QUOTE, QUOTE * 2) + QUOTE
 
 
-def rows(source: Iterable[bytes], delimiter: str, before: int = 0) -> Iterator[Row]:
-    """The records of a text ``before`` which so many lines stand; a blank line has no cells.
+def text_lines(source: BinaryIO) -> Iterator[str]:
+    """Yields the lines with their endings: "\\n", "\\r\\n", or the "\\r" of old Macs.
 
     Bytes that are not UTF-8 are carried through (``surrogateescape``): a Latin-1 remark in some
     column is no reason to refuse a manifest.
+    """
+    for raw in lines(source):
+        text = raw.decode(errors="surrogateescape")
+        ending = 2 if text.endswith("\r\n") else 1
+        if text.find("\r", 0, -ending) < 0:
+            yield text
+        else:
+            yield from _LINE.findall(text)
+
+
+def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
+    """Yields the rows of these lines, of which the first has the number ``line``. Quotes inside
+    quotes are doubled.
 
     Raises:
-        ManifestError: a quoted cell is never closed.
+        ManifestError: a quoted cell is never closed, text follows a closing quote, quotes are
+            escaped by a backslash, or a row exceeds ``MAX_LINE_BYTES``.
     """
-    number, lines = before, iter(source)
-    for raw in lines:
-        number += 1
-        text, position, first = raw.decode(errors="surrogateescape"), 0, number
-        while position < len(text):
-            cells: list[tuple[int, int]] = []
-            start = position
-            while True:
-                opened = text.startswith(QUOTE, position)
-                closing = position + 1
-                while opened and (end := _closing_quote(text, closing)) < 0:
-                    closing = len(text)
-                    more = next(lines, None)
-                    if more is None:
-                        raise ManifestError("", "a quoted cell is never closed", first)
-                    number += 1
-                    text += more.decode(errors="surrogateescape")
-                end = _cell_end(text, end + 1 if opened else position, delimiter)
-                cells.append((position - start, end - start))
-                if not text.startswith(delimiter, end):
-                    break
-                position = end + len(delimiter)
-            position = end + (2 if text.startswith("\r\n", end) else 1)
-            record = text[start:position]
-            yield Row(first, record, [] if not record.strip("\r\n") else cells)
-            first = number
+    taken, size = list[str](), 0
+
+    def recorded() -> Iterator[str]:
+        nonlocal size
+        for text in source:
+            taken.append(text)
+            size += len(text)
+            if size > MAX_LINE_BYTES:
+                raise too_long(line)
+            yield text
+
+    escapes = False
+    try:
+        for cells in csv.reader(recorded(), delimiter=delimiter, strict=True):
+            text = "".join(taken)
+            if QUOTE in text:
+                escapes = escapes or _may_end_in_escaped_quote(text, delimiter)
+                if escapes and _has_stray_quote(text, delimiter):
+                    raise csv.Error
+            yield Row(line, text, cells)
+            line += len(taken)
+            taken.clear()
+            size = 0
+    except csv.Error as error:
+        raise ManifestError(
+            "", _explained(error, escapes or '\\"' in "".join(taken)), line
+        ) from error
 
 
-def _closing_quote(text: str, position: int) -> int:
-    while True:
-        found = text.find(QUOTE, position)
-        if found < 0 or not text.startswith(QUOTE, found + 1):
-            return found
-        position = found + 2
+# Spark escapes quotes by a backslash. Read as if quotes were doubled, most such files end in an
+# error of the reader, but not all: `v.mp4,"a\", b"` is one cell more, and tags would be spliced
+# into the middle of a text. Then a quote that closed nothing is left over in a cell without quotes,
+# which no writer of doubled quotes leaves there.
 
 
-def _cell_end(text: str, position: int, delimiter: str) -> int:
-    ends = (text.find(mark, position) for mark in (delimiter, "\n", "\r"))
-    return min((end for end in ends if end >= 0), default=len(text))
+def _may_end_in_escaped_quote(text: str, delimiter: str) -> bool:
+    return '\\"' in text and _patterns(delimiter)[1].search(text) is not None
+
+
+def _has_stray_quote(text: str, delimiter: str) -> bool:
+    return any(
+        QUOTE in text[start:end] and text[start] != QUOTE
+        for start, end in cell_offsets(text, delimiter)
+    )
+
+
+def _explained(error: csv.Error, escapes: bool) -> str:
+    if escapes:
+        return (
+            "has a quote that is escaped by a backslash, as Spark writes it by default: "
+            "quotes must be doubled (in Spark: .option('escape', '\"'))"
+        )
+    if "unexpected end" in str(error):
+        return "a quoted cell is never closed"
+    return f"is not CSV ({error})"
+
+
+def cell_offsets(text: str, delimiter: str) -> list[tuple[int, int]]:
+    """The offsets (start, end) of each cell of a row that was read, quotes included."""
+    cell, found, start = _patterns(delimiter)[0], list[tuple[int, int]](), 0
+    while match := cell.match(text, start):
+        found.append(match.span())
+        if not text.startswith(delimiter, match.end()):
+            break
+        start = match.end() + 1
+    return found
+
+
+@cache
+def _patterns(delimiter: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A cell; a backslash and a quote (or two) at its end."""
+    mark = re.escape(delimiter)
+    return (
+        re.compile(rf'"[^"]*+(?:""[^"]*+)*+"|[^{mark}\r\n]*+'),
+        re.compile(rf'\\""?(?:[{mark}\r\n]|$)'),
+    )

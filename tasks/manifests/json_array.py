@@ -1,100 +1,177 @@
-"""JSON: one array of objects, rewritten by splicing text. Also JSON Lines by the name of ``.json``.
+"""JSON: one array of objects, rewritten by splicing text; also JSON Lines named ``.json``."""
 
-An array is held in memory as text, since its end decides whether it is valid at all: for millions
-of samples take JSON Lines.
-"""
-
+import codecs
+import io
 import json
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
-from tasks.manifests.jsonl import BOM, decode, read_lines, rewrite_lines
-from tasks.manifests.record import path_of, sample_of
+from tasks.manifests.jsonl import read_lines, rewrite_lines
+from tasks.manifests.lines import BOM, MAX_LINE_BYTES, lines, require_utf_8, too_long
+from tasks.manifests.record import Records, path_of
 from tasks.manifests.splice import DECODER, set_value, skip_space
 
-
-class _Element(NamedTuple):
-    start: int
-    end: int
-    line: int
-    record: dict[str, Any]
+_CHUNK_BYTES = 1 << 20
+_TOKEN_CHARACTERS = 16
+"""No JSON token but a string is longer, of those that cannot be told when they are cut off."""
 
 
 class JsonArray:
-    """``.json``."""
+    """``.json``. One object of an array is held at a time."""
 
     def read(self, source: BinaryIO, fields: Fields) -> Iterator[Sample]:
-        head = _head(source)
-        if _is_array(head):
-            for element in _elements(_text(head, source)):
-                yield sample_of(element.record, element.line, fields)
+        joined = _Joined(source)
+        if joined.starts_with_object:
+            yield from read_lines(lines(joined), fields)
         else:
-            yield from read_lines(chain(head, source), fields)
+            records = Records(fields)
+            for element in _elements(joined):
+                if element.record is not None:
+                    yield records.sample(element.record, element.line)
+            records.finish()
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
-        head = _head(source)
-        if not _is_array(head):
-            rewrite_lines(chain(head, source), target, fields, tag)
+        joined, path, records = _Joined(source), path_of(fields), Records(fields)
+        if joined.starts_with_object:
+            rewrite_lines(lines(joined), target, fields, tag)
             return
-        text, path, done = _text(head, source), path_of(fields), 0
-        for element in _elements(text):
-            sample = sample_of(element.record, element.line, fields)
-            tags = tag(sample)
-            if tags is not None and sample.fault is None:
-                new = set_value(text[element.start : element.end], 0, path, tags)
-                target.write((text[done : element.start] + new).encode())
-                done = element.end
-        target.write(text[done:].encode())
+        for before, text, line, record in _elements(joined):
+            if record is not None:
+                sample = records.sample(record, line)
+                tags = tag(sample)
+                if tags is not None and sample.fault is None:
+                    text = set_value(text, 0, path, tags)
+            target.write((before + text).encode())
+        records.finish()
 
 
-def _head(source: BinaryIO) -> list[bytes]:
-    """The first lines, up to and with the first that is not blank."""
-    lines: list[bytes] = []
-    for line in source:
-        lines.append(line)
-        if not line.isspace():
-            break
-    return lines
+class _Joined:
+    """The file, of which the start has been looked at."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        head = b""
+        while not (start := head.removeprefix(codecs.BOM_UTF8).lstrip()):
+            if len(head) > MAX_LINE_BYTES:
+                raise too_long(1)
+            if not (more := source.read(_CHUNK_BYTES)):
+                break
+            head += more
+        require_utf_8(head)
+        self.starts_with_object = start.startswith(b"{")
+        self._head, self._rest = io.BytesIO(head), source
+
+    def read(self, size: int, /) -> bytes:
+        return self._head.read(size) or self._rest.read(size)
+
+    def readline(self, size: int, /) -> bytes:
+        line = self._head.readline(size)
+        if len(line) == size or line.endswith(b"\n"):
+            return line
+        return line + self._rest.readline(size - len(line))
 
 
-def _is_array(head: list[bytes]) -> bool:
-    return not head or head[-1].removeprefix(BOM.encode()).lstrip()[:1] not in (b"{", b"")
+class _Element(NamedTuple):
+    """One object of an array; behind the last one a piece of text without one.
+
+    Attributes:
+        before: the text since the element before.
+        text: of the object.
+        line: on which it starts.
+        record: the object, decoded.
+    """
+
+    before: str
+    text: str
+    line: int
+    record: dict[str, Any] | None
 
 
-def _text(head: list[bytes], source: BinaryIO) -> str:
-    return decode(b"".join(head) + source.read(), None)
-
-
-def _elements(text: str) -> Iterator[_Element]:
-    position = skip_space(text, text.startswith(BOM))
-    if text[position : position + 1] != "[":
+def _elements(source: _Joined) -> Iterator[_Element]:
+    text = _Text(source)
+    if text.next_character() != "[":
         raise ManifestError("", "is neither a JSON array nor JSON Lines")
-    line, counted, closed = 1, 0, False
-    position = skip_space(text, position + 1)
-    if text[position : position + 1] == "]":
-        closed, position = True, position + 1
+    text.position += 1
+    closed = text.next_character() == "]"
     while not closed:
-        line, counted = line + text.count("\n", counted, position), position
-        record, end = _decode_element(text, position, line)
-        yield _Element(position, end, line, record)
-        position = skip_space(text, end)
-        if (mark := text[position : position + 1]) not in ("]", ",") or not mark:
+        before, line = text.take(), text.line
+        record = text.decode_object()
+        yield _Element(before, text.take(), line, record)
+        mark = text.next_character()
+        if mark not in ("]", ","):
             raise ManifestError("", "is not JSON (',' or ']' is missing)", line)
-        closed, position = mark == "]", skip_space(text, position + 1)
-    if skip_space(text, position) != len(text):
+        closed = mark == "]"
+        if not closed:
+            text.position += 1
+            text.next_character()
+    text.position += 1
+    if text.next_character():
         raise ManifestError("", "is not JSON (more follows the array)")
+    yield _Element(text.take(), "", text.line, None)
 
 
-def _decode_element(text: str, position: int, line: int) -> tuple[dict[str, Any], int]:
-    try:
-        record, end = DECODER.raw_decode(text, position)
-    except json.JSONDecodeError as error:
-        raise ManifestError("", f"is not JSON ({error.msg})", error.lineno) from error
-    except RecursionError as error:
-        raise ManifestError("", "is nested too deeply to be read", line) from error
-    if not isinstance(record, dict):
-        raise ManifestError("", "is not a JSON object", line)
-    return cast(dict[str, Any], record), end
+class _Text:
+    """The text of an array, of which only the part in work is held.
+
+    Attributes:
+        position: offset into the part that is held.
+        line: 1-based line of what :meth:`take` gives next.
+    """
+
+    def __init__(self, source: _Joined) -> None:
+        self._source, self._decoder = source, codecs.getincrementaldecoder("utf-8")()
+        self._text, self._taken, self.position, self.line = "", 0, 0, 1
+        self._grow()
+        self.position = int(self._text.startswith(BOM))
+
+    def _grow(self) -> bool:
+        """Read on, at least as much again as is held; False at the end of the file."""
+        held = len(self._text) - self._taken
+        if held > MAX_LINE_BYTES:
+            raise too_long(self.line)
+        raw = self._source.read(max(_CHUNK_BYTES, held))
+        try:
+            new = self._decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:
+            raise ManifestError("", f"is not UTF-8 text ({error.reason})", self.line) from error
+        self._text = self._text[self._taken :] + new
+        self.position -= self._taken
+        self._taken = 0
+        return bool(raw)
+
+    def next_character(self) -> str:
+        """Go to the next character that is not white space, and return it; "" at the end."""
+        while True:
+            self.position = skip_space(self._text, self.position)
+            if self.position < len(self._text) or not self._grow():
+                return self._text[self.position : self.position + 1]
+
+    def take(self) -> str:
+        """The text from where the last one ended up to the position."""
+        piece = self._text[self._taken : self.position]
+        self._taken = self.position
+        self.line += piece.count("\n")
+        return piece
+
+    def decode_object(self) -> dict[str, Any]:
+        """The object at the position, which moves behind it."""
+        while True:
+            try:
+                record, end = DECODER.raw_decode(self._text, self.position)
+                break
+            except json.JSONDecodeError as error:
+                if not (self._may_be_cut_off(error) and self._grow()):
+                    line = self.line + self._text.count("\n", self._taken, error.pos)
+                    raise ManifestError("", f"is not JSON ({error.msg})", line) from error
+            except RecursionError as error:
+                raise ManifestError("", "is nested too deeply to be read", self.line) from error
+        if not isinstance(record, dict):
+            raise ManifestError("", "is not a JSON object", self.line)
+        self.position = end
+        return cast(dict[str, Any], record)
+
+    def _may_be_cut_off(self, error: json.JSONDecodeError) -> bool:
+        return error.msg.startswith("Unterminated") or (
+            error.pos > len(self._text) - _TOKEN_CHARACTERS
+        )

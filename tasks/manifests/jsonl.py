@@ -1,14 +1,13 @@
 """JSON Lines: one object a line, rewritten by splicing text: all else stays byte for byte."""
 
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
-from tasks.manifests.record import path_of, sample_of
+from tasks.manifests.lines import BOM, lines
+from tasks.manifests.record import Records, path_of
 from tasks.manifests.splice import DECODER, set_value, skip_space
-
-BOM = "\ufeff"
 
 
 class JsonLines:
@@ -16,51 +15,60 @@ class JsonLines:
     lines are no samples."""
 
     def read(self, source: BinaryIO, fields: Fields) -> Iterator[Sample]:
-        return read_lines(source, fields)
+        return read_lines(lines(source), fields)
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
-        rewrite_lines(source, target, fields, tag)
+        rewrite_lines(lines(source), target, fields, tag)
 
 
 def read_lines(source: Iterable[bytes], fields: Fields) -> Iterator[Sample]:
-    """The samples of lines that end as they stand in the file."""
-    for line, raw in enumerate(source, 1):
-        if not raw.isspace():
-            yield parse(decode(raw, line), line, fields)
+    """Yields the samples of these lines."""
+    for _, _, sample in _parsed(source, fields):
+        if sample is not None:
+            yield sample
 
 
 def rewrite_lines(
     source: Iterable[bytes], target: BinaryIO, fields: Fields, tag: TagSample
 ) -> None:
-    """As :meth:`ManifestFormat.rewrite`, for lines that end as they stand in the file."""
+    """As :meth:`ManifestFormat.rewrite`, for lines."""
     path = path_of(fields)
+    for raw, text, sample in _parsed(source, fields):
+        tags = None if sample is None else tag(sample)
+        if sample is None or tags is None or sample.fault is not None:
+            target.write(raw)
+        else:
+            start = skip_space(text, text.startswith(BOM))
+            target.write(set_value(text, start, path, tags).encode())
+
+
+def _parsed(source: Iterable[bytes], fields: Fields) -> Iterator[tuple[bytes, str, Sample | None]]:
+    """Yields each line, its text and its sample; a blank line has no sample."""
+    records = Records(fields)
     for line, raw in enumerate(source, 1):
-        if not raw.isspace():
-            text = decode(raw, line)
-            sample = parse(text, line, fields)
-            tags = tag(sample)
-            if tags is not None and sample.fault is None:
-                start = skip_space(text, text.startswith(BOM))
-                raw = set_value(text, start, path, tags).encode()
-        target.write(raw)
+        if raw.isspace():
+            yield raw, "", None
+        else:
+            text = _decode(raw, line)
+            record = _record(text.removeprefix(BOM) if line == 1 else text, line)
+            yield raw, text, records.sample(record, line)
+    records.finish()
 
 
-def decode(raw: bytes, line: int | None) -> str:
-    """The text of a line (None: of all). Raises ManifestError when it is not UTF-8."""
+def _decode(raw: bytes, line: int) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise ManifestError("", f"is not UTF-8 text ({error.reason})", line) from error
 
 
-def parse(text: str, line: int, fields: Fields) -> Sample:
-    """The sample of one line. Raises ManifestError when the line is not one JSON object."""
+def _record(text: str, line: int) -> dict[str, Any]:
     try:
-        record = DECODER.decode(text[1:] if line == 1 and text.startswith(BOM) else text)
+        record = DECODER.decode(text)
     except ValueError as error:
         raise ManifestError("", f"is not JSON ({error})", line) from error
     except RecursionError as error:
         raise ManifestError("", "is nested too deeply to be read", line) from error
     if not isinstance(record, dict):
         raise ManifestError("", "is not a JSON object", line)
-    return sample_of(cast(dict[str, object], record), line, fields)
+    return cast(dict[str, Any], record)

@@ -1,7 +1,8 @@
-"""What the JSON formats and the tables share: reading a :class:`Sample` out of one record."""
+"""What the formats share: reading a :class:`Sample` out of one decoded record."""
 
 from typing import Any
 
+from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample
 
 
@@ -10,21 +11,53 @@ def path_of(fields: Fields) -> list[str]:
     return [fields.tags] if fields.meta is None else [fields.meta, fields.tags]
 
 
-def sample_of(record: dict[str, Any], line: int, fields: Fields) -> Sample:
-    """The sample that a decoded JSON object holds. Never fails: what is odd is its ``fault``."""
-    videos, fault = videos_of(record.get(fields.videos))
-    holder: Any = record
-    if fields.meta is not None:
-        holder = record.get(fields.meta)
-        if holder is not None and not isinstance(holder, dict):
-            return Sample(line, [], False, f"{fields.meta!r} is not an object")
-        holder = holder or {}
-    return Sample(line, videos, holder.get(fields.tags) is not None, fault)
+class Records:
+    """Reads the samples of one manifest of JSON objects.
+
+    An object without the videos key is a sample without videos. A manifest in which no object has
+    it is refused, as a table without the column is: the key has another name there (LLaVA says
+    ``video``), and every sample would be tagged ``[]``.
+    """
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+        self._samples = self._with_videos = 0
+
+    def sample(self, record: dict[str, Any], line: int) -> Sample:
+        """The sample that a JSON object holds. Never fails: what is odd is its ``fault``."""
+        fields = self._fields
+        self._samples += 1
+        self._with_videos += fields.videos in record
+        videos, fault = videos_of(record.get(fields.videos))
+        if fields.meta is None:
+            return Sample(line, videos, not is_missing(record.get(fields.tags)), fault)
+        return meta_sample(line, record.get(fields.meta), videos, fault, fields)
+
+    def finish(self) -> None:
+        """Raise ManifestError if there were samples, and none had the videos key."""
+        if self._samples and not self._with_videos:
+            raise ManifestError("", f"no sample has the key {self._fields.videos!r}")
+
+
+def meta_sample(
+    line: int, meta: object, videos: list[str], fault: str | None, fields: Fields
+) -> Sample:
+    """The sample whose tags belong into ``meta``, the value of the meta field."""
+    if is_missing(meta):
+        return Sample(line, videos, False, fault)
+    if not isinstance(meta, dict):
+        return Sample(line, [], False, f"{fields.meta!r} is not an object")
+    return Sample(line, videos, not is_missing(meta.get(fields.tags)), fault)
+
+
+def is_missing(value: object) -> bool:
+    """Whether this is null, or the NaN that pandas has in its place."""
+    return value is None or value != value
 
 
 def videos_of(value: object) -> tuple[list[str], str | None]:
     """The paths in the value of the videos field, or none of them and what is wrong with it."""
-    if value is None:
+    if is_missing(value):
         return [], None
     paths = [value] if isinstance(value, str) else value
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
@@ -32,8 +65,8 @@ def videos_of(value: object) -> tuple[list[str], str | None]:
     for path in paths:
         if not path or "\0" in path:
             return [], "a video path is empty or has a NUL character"
-        # Half a surrogate pair ("\ud83d" in JSON) is no character: no store and no database
-        # can hold such a name.
+        # Half a surrogate pair ("\ud83d" in JSON, a byte of Latin-1 in CSV) is no character: no
+        # store and no database can hold such a name.
         if not path.isascii() and any("\ud800" <= char <= "\udfff" for char in path):
-            return [], "a video path has half a surrogate pair"
+            return [], "a video path is not valid Unicode"
     return paths, None

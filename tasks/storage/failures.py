@@ -1,4 +1,4 @@
-"""What an exception of a store means for the run: one place that sorts them.
+"""What an exception of a store means: one place that makes a StorageError of each.
 
 Classes of botocore, aiohttp and the like are told by name: to import them only in order to
 compare costs half a second in every decoder process, and a run on local files never needs them.
@@ -7,8 +7,10 @@ compare costs half a second in every decoder process, and a run on local files n
 import errno
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from tasks.errors import TaggingError, TransientError, VideoError
+from tasks.errors import FailureKind, StorageError, TaggingError
 
 _ERROR_BASES = (
     ("botocore.exceptions", "BotoCoreError"),
@@ -39,44 +41,61 @@ _MESSAGE_CHARACTERS = 300
 
 
 def storage_errors(*more: type[BaseException]) -> tuple[type[BaseException], ...]:
-    """Whatever reading from a store may raise, for an ``except`` clause (which calls this only
-    once something was raised, so that the classes of every store in use are loaded by then), and
-    ``more``."""
+    """What a store raises when it fails, and ``more``. For an ``except`` clause, which evaluates it
+    only once something was raised: the classes of the stores in use are loaded by then."""
     modules = ((sys.modules.get(module), name) for module, name in _ERROR_BASES)
-    # Without its classes as yet: another thread is importing it at this moment.
+    # A module may lack its classes: another thread is importing it at this moment.
     loaded = (getattr(module, name, None) for module, name in modules)
     return (OSError, *filter(None, loaded), *more)
 
 
-def describe(error: BaseException) -> VideoError | TransientError:
-    """Sort an exception of a store: the video's fault for good, or one that may pass.
+@contextmanager
+def translated() -> Iterator[None]:
+    """The boundary of storage: whatever a library raises inside becomes a :class:`StorageError`.
 
-    An error of this project that is sorted already comes back as it is.
+    Any exception, since a library may raise any: fsspec's file systems raise ``KeyError``,
+    ``struct.error`` or ``zipfile.BadZipFile`` about a damaged archive, an odd URL, a strange name.
     """
-    if isinstance(error, VideoError | TransientError):
+    try:
+        yield
+    except TaggingError:
+        raise
+    except Exception as error:
+        raise describe(error) from error
+
+
+def describe(error: BaseException) -> StorageError:
+    """Sort an exception of a store. A StorageError comes back as it is."""
+    if isinstance(error, StorageError):
         return error
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, storage_errors()):
-        # fsspec makes one of whatever a web server answers, and of no answer too.
+        # fsspec's HTTP file system raises FileNotFoundError for any status, and for no answer.
         cause = describe(error.__cause__)
-        if cause.kind in ("unreachable", "forbidden"):
+        if cause.transient or cause.kind is FailureKind.FORBIDDEN:
             return cause
-    reason = _reason(error)
-    names = {kind.__name__ for kind in type(error).__mro__}
+    kind = _kind(error)
+    return StorageError(
+        kind, "changed while it was read" if kind is FailureKind.CHANGED else _reason(error)
+    )
+
+
+def _kind(error: BaseException) -> FailureKind:
+    names = {base.__name__ for base in type(error).__mro__}
     status = _status(error)
     number = getattr(error, "errno", None)
     if "FileExpired" in names or status == 412:
-        return VideoError("changed", "changed while it was read")
+        return FailureKind.CHANGED
     # By code first: s3fs makes a TimeoutError of an expired token (s3fs.errors), which no
     # waiting cures.
     if status in (401, 403) or error_code(error) == "ExpiredToken" or names & _FORBIDDEN:
-        return VideoError("forbidden", reason)
+        return FailureKind.FORBIDDEN
     if status in (404, 410) or names & _MISSING or number == errno.ENAMETOOLONG:
-        return VideoError("missing", reason)
+        return FailureKind.MISSING
     if (status or 0) >= 500 or status in (408, 425, 429):
-        return TransientError(reason)
+        return FailureKind.UNREACHABLE
     if names & _TRANSIENT or number in _TRANSIENT_ERRNO or error_code(error) == "SlowDown":
-        return TransientError(reason)
-    return VideoError("unreadable", reason)
+        return FailureKind.UNREACHABLE
+    return FailureKind.MEMORY if "MemoryError" in names else FailureKind.UNREADABLE
 
 
 def redact(text: str) -> str:

@@ -1,10 +1,13 @@
-"""Files: which content stands where, reading it, and replacing it in one step."""
+"""Files: which content stands at a URL, reading it, and replacing it in one step.
+
+Everything here raises :class:`~tasks.errors.StorageError` and nothing else.
+"""
 
 import io
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -12,21 +15,14 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from tasks.errors import (
-    ConfigurationError,
-    ManifestChanged,
-    ManifestError,
-    TransientError,
-    VideoError,
-)
-from tasks.manifests import ManifestFormat, format_of, is_manifest, needs_random_access
+from tasks.errors import FailureKind, StorageError
 from tasks.storage import local
-from tasks.storage.failures import describe, redact, storage_errors
+from tasks.storage.failures import translated
 from tasks.storage.paths import is_remote, name, parent, resolve
 
 READ_BUFFER_BYTES = 1 << 20
 
-# Where the stores put what changes with the content, the strongest first.
+# Fields in which stores tell of a change of the content, the strongest first.
 _TOKEN_KEYS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "last_modified",
                "Last-Modified", "mtime", "updated", "created")  # fmt: skip
 
@@ -44,36 +40,40 @@ class Identity:
     token: str
 
 
-class OpenManifest(NamedTuple):
-    """A manifest being read: its format, its bytes, and which content these are."""
+class OpenFile(NamedTuple):
+    """A file being read: its bytes, and which content these are."""
 
-    format: ManifestFormat
     stream: BinaryIO
     identity: Identity
 
 
+@translated()
 def identify(url: str) -> Identity:
-    """The content identity of a file, by one look at the store and without reading it.
+    """Return the content identity of a file, by one request and without reading it.
 
     Raises:
-        VideoError: it is missing, a folder, or may not be read.
-        TransientError: the store did not answer.
+        StorageError: it is missing, a folder, or may not be read; or the store did not answer.
     """
-    try:
-        fs, path = resolve(url)
-        if isinstance(fs, LocalFileSystem):
-            status = os.stat(path)  # noqa: PTH116 - fs.info rounds the time to a float
-            if not os.path.isfile(path):  # noqa: PTH113
-                raise VideoError("missing", "is not a file")
-            return _local_identity(status)
-        info = fs.info(path)
-    except storage_errors(ValueError) as error:  # a name that no store takes is a ValueError
-        raise describe(error) from error
-    except ConfigurationError as error:  # one video's odd URL does not stop a run
-        raise VideoError("unreadable", str(error)) from error
+    fs, path = resolve(url)
+    if isinstance(fs, LocalFileSystem):
+        status = os.stat(path)  # noqa: PTH116 - fs.info rounds the time to a float
+        if not os.path.isfile(path):  # noqa: PTH113
+            raise StorageError(FailureKind.MISSING, "is not a file")
+        return _local_identity(status)
+    info = fs.info(path)
     if info["type"] == "directory":
-        raise VideoError("missing", "is a folder")
+        raise StorageError(FailureKind.MISSING, "is a folder")
     return _identity_of(info)
+
+
+def find(url: str) -> Identity | None:
+    """Return the identity of a file, or None where there is none. Raises as :func:`identify`."""
+    try:
+        return identify(url)
+    except StorageError as error:
+        if error.kind is FailureKind.MISSING:
+            return None
+        raise
 
 
 def _local_identity(status: os.stat_result) -> Identity:
@@ -81,65 +81,94 @@ def _local_identity(status: os.stat_result) -> Identity:
 
 
 def _identity_of(info: dict[str, Any]) -> Identity:
-    # A store that tells nothing (plain HTTP servers may not) leaves the size alone.
+    # A store that tells neither tag nor time (a plain HTTP server may not) is known by size only.
     token = next((str(info[key]) for key in _TOKEN_KEYS if info.get(key)), "")
     return Identity(info["size"] if info["size"] is not None else -1, token.strip('"'))
 
 
-def open_for_reading(url: str) -> BinaryIO:
-    """Open a file, buffered. A manifest on S3 is streamed by one request, everything else there
-    can be read at any place. Raises what the store raises: see :func:`describe`."""
-    return _open(url)[0]
+@translated()
+def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
+    """Open a file, buffered. What its store raises while it is read is a StorageError too.
+
+    Args:
+        url: the file.
+        seekable: whether it can be read at any offset. If not, an object on S3 is streamed by a
+            single request.
+
+    Raises:
+        StorageError: as :func:`identify`.
+    """
+    fs, path = resolve(url)
+    raw: Any
+    if isinstance(fs, LocalFileSystem):
+        raw = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123
+        identity = _local_identity(os.fstat(raw.fileno()))
+    elif hasattr(fs, "call_s3") and not seekable:
+        from tasks.storage.s3 import ObjectStream  # not loaded by runs that are local
+
+        raw = ObjectStream(fs, path)
+        identity = _identity_of(raw.info)
+    else:
+        raw = fs.open(path, "rb")
+        identity = _identity_of(getattr(raw, "details", None) or fs.info(path))
+    reader = io.BufferedReader(_Reader(raw), READ_BUFFER_BYTES)
+    return OpenFile(cast(BinaryIO, reader), identity)
+
+
+class _Reader(io.RawIOBase):
+    """Passes on what the file of any store gives; whatever it raises becomes a StorageError."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    @translated()
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))  # not every fsspec file has readinto
+        buffer[: len(data)] = data
+        return len(data)
+
+    @translated()
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return int(self._file.seek(offset, whence))
+
+    @translated()
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    @translated()
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 @contextmanager
-def open_manifest(url: str) -> Iterator[OpenManifest]:
-    """Open a manifest with its format; what goes wrong meanwhile names the manifest.
+def scratch(url: str) -> Iterator[Path]:
+    """Make a temporary file to write a new version of ``url`` to before :func:`replace`.
 
     Raises:
-        ManifestError: the store or the format refuses it.
-        TransientError: the store did not answer.
-        ConfigurationError: no format has this extension.
+        StorageError: the folder of a local ``url`` takes no files.
     """
-    layout = format_of(url)
-    try:
-        stream, identity = _open(url)
-        with stream:
-            yield OpenManifest(layout, stream, identity)
-    except ManifestError as error:
-        raise ManifestError(error.url or url, error.reason, error.line) from error
-    except storage_errors() as error:
-        problem = describe(error)
-        if isinstance(problem, TransientError):
-            raise TransientError(f"{redact(url)}: {problem.reason}") from error
-        raise ManifestError(url, problem.reason) from error
-
-
-def _open(url: str) -> tuple[BinaryIO, Identity]:
     fs, path = resolve(url)
-    if isinstance(fs, LocalFileSystem):
-        file = open(path, "rb", buffering=READ_BUFFER_BYTES)  # noqa: SIM115, PTH123
-        return file, _local_identity(os.fstat(file.fileno()))
-    if hasattr(fs, "call_s3") and is_manifest(url) and not needs_random_access(url):
-        from tasks.storage.s3 import ObjectStream  # not loaded by runs that are local
-
-        stream = ObjectStream(fs, path)
-        reader = io.BufferedReader(stream, READ_BUFFER_BYTES)
-        return cast(BinaryIO, reader), _identity_of(stream.info)
-    remote = fs.open(path, "rb")
-    details = getattr(remote, "details", None) or fs.info(path)
-    return cast(BinaryIO, io.BufferedReader(remote, READ_BUFFER_BYTES)), _identity_of(details)
-
-
-def scratch(url: str) -> AbstractContextManager[Path]:
-    """A temporary file to write a new version of ``url`` to before :func:`replace`."""
-    fs, path = resolve(url)
+    folder = None
     if isinstance(fs, LocalFileSystem):
         path = os.path.realpath(path)
-        return local.scratch(parent(path), name(path))
-    return local.scratch(None, name(path))
+        folder = parent(path)
+    with translated():
+        file = local.make_scratch(folder, name(path))
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
 
 
+@translated()
 def replace(url: str, file: Path, expected: Identity | None) -> None:
     """Put the local ``file`` at ``url`` in one step; a scratch file may be moved there.
 
@@ -148,57 +177,57 @@ def replace(url: str, file: Path, expected: Identity | None) -> None:
     the step, and a run that writes between the two is not noticed.
 
     Args:
+        url: the file to replace.
+        file: its new content.
         expected: what must be there now; None: nothing must be there.
 
     Raises:
-        ManifestChanged: something else is there now. Nothing was written.
-        ManifestError: the store refuses.
-        TransientError: the store did not answer.
+        StorageError: ``changed``: something else is there now, and nothing was written; or the
+            store refused, or did not answer.
     """
-    with _writing(url):
-        fs, path = resolve(url)
-        if isinstance(fs, LocalFileSystem):
-            local.replace(path, file, lambda: _present(url) == expected)
-        elif hasattr(fs, "call_s3"):
-            from tasks.storage import s3
+    fs, path = resolve(url)
+    if isinstance(fs, LocalFileSystem):
+        local.replace(path, file, lambda: find(url) == expected)
+    elif hasattr(fs, "call_s3"):
+        from tasks.storage import s3
 
-            s3.replace(fs, path, file, expected.token if expected else None)
-        else:
-            if _present(url) != expected:
-                raise ManifestChanged(f"{redact(url)} has changed since it was read.")
-            _put_and_move(fs, path, file)
+        s3.replace(fs, path, file, expected.token if expected else None)
+    else:
+        if find(url) != expected:
+            raise StorageError(FailureKind.CHANGED, "has changed since it was read")
+        _put_and_move(fs, path, file)
+
+
+@translated()
+def overwrite(url: str, file: Path) -> None:
+    """Put the local ``file`` at ``url`` in one step, whatever is there. Raises as `replace`."""
+    fs, path = resolve(url)
+    if isinstance(fs, LocalFileSystem):
+        local.replace(path, file, lambda: True)
+    elif hasattr(fs, "call_s3"):
+        from tasks.storage import s3
+
+        s3.upload(fs, path, file, {}, {})
+    else:
+        _put_and_move(fs, path, file)
+
+
+@translated()
+def remove(url: str) -> None:
+    """Remove a file if it is there. Raises as :func:`replace`."""
+    fs, path = resolve(url)
+    with suppress(FileNotFoundError):
+        fs.rm_file(path)
 
 
 def require_writable(folder: str) -> None:
-    """Refuse a local folder that takes no files before hours of work are done for it; what a
-    remote one takes is known when it is tried.
+    """Check that a folder takes files; whether a remote one does is known when it is tried.
 
     Raises:
-        ConfigurationError: no permission.
+        StorageError: no permission.
     """
     if not is_remote(folder) and not local.is_writable(folder):
-        raise ConfigurationError(f"{folder} cannot be written: no permission.")
-
-
-def overwrite(url: str, file: Path) -> None:
-    """Put the local ``file`` at ``url`` in one step, whatever is there. Raises as `replace`."""
-    with _writing(url):
-        fs, path = resolve(url)
-        if isinstance(fs, LocalFileSystem):
-            local.replace(path, file, lambda: True)
-        elif hasattr(fs, "call_s3"):
-            from tasks.storage import s3
-
-            s3.upload(fs, path, file, {}, {})
-        else:
-            _put_and_move(fs, path, file)
-
-
-def remove(url: str) -> None:
-    """Remove a file if it is there. Raises as :func:`replace`."""
-    with _writing(url), suppress(FileNotFoundError):
-        fs, path = resolve(url)
-        fs.rm_file(path)
+        raise StorageError(FailureKind.FORBIDDEN, "cannot be written: no permission")
 
 
 def _put_and_move(fs: AbstractFileSystem, path: str, file: Path) -> None:
@@ -210,25 +239,3 @@ def _put_and_move(fs: AbstractFileSystem, path: str, file: Path) -> None:
         with suppress(FileNotFoundError):
             fs.rm_file(hidden)
         raise
-
-
-def _present(url: str) -> Identity | None:
-    try:
-        return identify(url)
-    except VideoError as error:
-        if error.kind == "missing":
-            return None
-        raise
-
-
-@contextmanager
-def _writing(url: str) -> Iterator[None]:
-    try:
-        yield
-    except ManifestError as error:
-        raise ManifestError(error.url or url, error.reason) from error
-    except storage_errors(VideoError) as error:
-        problem = describe(error)
-        if isinstance(problem, TransientError):
-            raise TransientError(f"{redact(url)}: {problem.reason}") from error
-        raise ManifestError(url, f"cannot be written: {problem.reason}") from error

@@ -1,46 +1,38 @@
-"""Which manifests a pattern stands for."""
+"""Which files a name, a folder or a pattern stands for."""
 
 import re
 
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from tasks.errors import ConfigurationError
-from tasks.manifests import format_of, is_manifest
-from tasks.storage.failures import describe, redact, storage_errors
+from tasks.errors import FailureKind, StorageError
+from tasks.storage.failures import translated
 from tasks.storage.paths import absolute, is_remote, resolve
-
-LEDGER_SUFFIX = ".failures"
 
 _MAGIC = re.compile(r"[*?\[]")
 
 
-def list_manifests(pattern: str) -> list[str]:
-    """The manifests that a file name, a folder (at any depth) or a glob stands for, sorted.
+@translated()
+def list_files(pattern: str) -> list[str]:
+    """List the files that a name, a folder (at any depth) or a glob stands for, sorted.
 
-    A folder or glob gives what has a manifest's extension and no hidden part below the place it
-    starts from, so neither ledgers nor temporary files. Always asks the store.
+    A folder or glob gives no file with a hidden part below the folder it starts from. Always asks
+    the store.
 
     Raises:
-        ConfigurationError: nothing matches, or the store refuses to list.
+        StorageError: ``missing`` when a name or folder is not there; or the store refuses to list.
     """
-    place = absolute(pattern)
-    if place.endswith(LEDGER_SUFFIX):
-        raise ConfigurationError(f"{redact(place)} is a failure ledger, not a manifest.")
-    fs, path = resolve(place)
+    url = absolute(pattern)
+    fs, path = resolve(url)
     try:
         found = _find(fs, path)
-    except storage_errors(ValueError) as error:
-        raise ConfigurationError(f"{redact(place)} cannot be listed: {_why(error)}.") from error
+    except PermissionError as error:
+        where = f": {error.filename}" if error.filename else ""
+        reason = f"{error.strerror or 'no permission'}{where}"
+        raise StorageError(FailureKind.FORBIDDEN, reason) from error
     if found == [path]:
-        format_of(place)
-        return [place]
-    shown = sorted(
-        item for item in found if is_manifest(item) and not _is_hidden(item, _root(path))
-    )
-    if not shown:
-        raise ConfigurationError(f"There is no manifest at {redact(place)}.")
-    return [_full(fs, place, item) for item in shown]
+        return [url]
+    return [_full(fs, url, item) for item in sorted(found) if not _is_hidden(item, _root(path))]
 
 
 def _root(path: str) -> str:
@@ -57,7 +49,7 @@ def _find(fs: AbstractFileSystem, path: str) -> list[str]:
         return list(fs.find(path, **({"on_error": "raise"} if is_local else {})))
     matches = fs.glob(path, detail=True)
     if not matches:
-        fs.ls(_root(path))  # glob takes a refusal for an empty folder: have it out
+        fs.ls(_root(path))  # glob hides a refusal: list once to surface it
     return [item for item, info in matches.items() if info["type"] != "directory"]
 
 
@@ -65,18 +57,9 @@ def _is_hidden(path: str, root: str) -> bool:
     return any(part.startswith(".") for part in path.removeprefix(root).split("/"))
 
 
-def _full(fs: AbstractFileSystem, place: str, path: str) -> str:
+def _full(fs: AbstractFileSystem, url: str, path: str) -> str:
     if isinstance(fs, LocalFileSystem) or is_remote(path):
         return path
-    if "::" in place:
+    if "::" in url:
         return str(fs.unstrip_protocol(path))
-    return f"{place.partition('://')[0]}://{path.lstrip('/')}"
-
-
-def _why(error: BaseException) -> str:
-    problem = describe(error)
-    place = getattr(error, "filename", None)
-    return {
-        "missing": "there is no such file, folder or bucket",
-        "forbidden": f"access is refused ({problem.reason}{f': {place}' if place else ''})",
-    }.get(problem.kind, problem.reason)
+    return f"{url.partition('://')[0]}://{path.lstrip('/')}"

@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tasks.errors import ManifestChanged
+from tasks.errors import FailureKind, StorageError
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
-@contextmanager
-def scratch(folder: str | None, name: str) -> Iterator[Path]:
-    """A new empty file that is removed in the end unless it was moved: hidden beside a local
-    target (a rename does not cross file systems), in the temporary folder for a remote one."""
+def make_scratch(folder: str | None, name: str) -> Path:
+    """Make a new empty file: hidden in the folder of a local target (a rename does not cross file
+    systems), in the temporary folder for a remote one."""
     if folder is None:
         handle, path = tempfile.mkstemp(prefix=f"{name[:100]}.")
     else:
@@ -27,22 +26,20 @@ def scratch(folder: str | None, name: str) -> Iterator[Path]:
         path = str(Path(folder) / f".{name[:100]}.{uuid.uuid4().hex}.tmp")
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     os.close(handle)
-    try:
-        yield Path(path)
-    finally:
-        Path(path).unlink(missing_ok=True)
+    return Path(path)
 
 
 def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
     """Put ``file`` at ``path``, which keeps its mode, its owner and, if it is one, its link.
 
     Raises:
-        ManifestChanged: ``is_expected`` says no, asked while no other run can replace the file.
+        StorageError: ``changed``: ``is_expected`` says no, asked while no other run can replace
+            the file.
     """
     target = Path(os.path.realpath(path))
     with _beside(target, file) as new, _locked(target):
         if not is_expected():
-            raise ManifestChanged(f"{path} has changed since it was read.")
+            raise StorageError(FailureKind.CHANGED, "has changed since it was read")
         _take_over(target, new)
         with new.open("rb") as written:
             os.fsync(written.fileno())
@@ -63,9 +60,12 @@ def _beside(target: Path, file: Path) -> Iterator[Path]:
     if file.parent.resolve() == target.parent and file.name.startswith("."):
         yield file
         return
-    with scratch(str(target.parent), target.name) as copy:
+    copy = make_scratch(str(target.parent), target.name)
+    try:
         shutil.copyfile(file, copy)
         yield copy
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 @contextmanager

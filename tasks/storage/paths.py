@@ -9,8 +9,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from tasks.errors import ConfigurationError
-from tasks.storage.failures import redact
+from tasks.storage.failures import translated
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _CHAINED = re.compile(r"[A-Za-z0-9+.\-]+(?:://[^:]*)?::")
@@ -67,20 +66,17 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a path or URL, and the path in it. Its listings are never cached.
 
     Raises:
-        ConfigurationError: no installed package speaks this protocol.
+        StorageError: no installed package speaks this protocol, or the URL is none.
     """
     if not is_remote(url):
         # Not by url_to_fs: it takes "::" and "~" in a file's name for syntax of its own.
         return LocalFileSystem(), absolute(url)
-    try:
+    with translated():
         if _CHAINED.match(url):
             fs, path = url_to_fs(url)
         else:
-            kind = fsspec.get_filesystem_class(url.partition("://")[0])
-            fs, path = kind(**kind._get_kwargs_from_urls(url)), kind._strip_protocol(url)
-    except (ImportError, ValueError) as error:
-        reason = redact(str(error)).rstrip(".")
-        raise ConfigurationError(f"{redact(url)} cannot be opened: {reason}.") from error
+            store = fsspec.get_filesystem_class(url.partition("://")[0])
+            fs, path = store(**store._get_kwargs_from_urls(url)), store._strip_protocol(url)
     if hasattr(fs.dircache, "use_listings_cache"):
         # A cached listing hides last night's new manifests and gives old identities. Set here
         # since not every file system takes it as an argument (sftp hands it to paramiko).

@@ -8,7 +8,7 @@ from typing import Any
 from fsspec.asyn import sync
 from s3fs import S3FileSystem
 
-from tasks.errors import ManifestChanged, ManifestError
+from tasks.errors import FailureKind, StorageError
 from tasks.storage.failures import describe, error_code, storage_errors
 
 _READ_ATTEMPTS = 5
@@ -88,8 +88,8 @@ def replace(fs: S3FileSystem, path: str, file: Path, expected: str | None) -> No
     if there is no object). The store decides, in the same step that makes it visible.
 
     Raises:
-        ManifestChanged: another object is there now.
-        ManifestError: this store cannot write on a condition.
+        StorageError: ``changed``: another object is there now; or this store cannot write on a
+            condition.
     """
     condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": f'"{expected}"'}
     try:
@@ -98,10 +98,11 @@ def replace(fs: S3FileSystem, path: str, file: Path, expected: str | None) -> No
     except storage_errors() as error:
         code = error_code(error)
         if code in _CHANGED or isinstance(error, FileExistsError):
-            raise ManifestChanged(f"{path} has changed since it was read.") from error
+            raise StorageError(FailureKind.CHANGED, "has changed since it was read") from error
         if code in ("NotImplemented", "501"):
-            raise ManifestError(
-                "", "its store cannot write on a condition (If-Match), so work could get lost"
+            raise StorageError(
+                FailureKind.UNREADABLE,
+                "its store cannot write on a condition (If-Match), so work could get lost",
             ) from error
         raise
 
@@ -125,7 +126,7 @@ def upload(
         if "IfMatch" in condition:
             _kept(fs, path, condition["IfMatch"].strip('"'))
         elif "IfNoneMatch" in condition and fs.exists(path):
-            raise ManifestChanged(f"{path} has been written meanwhile.")
+            raise StorageError(FailureKind.CHANGED, "has been written by someone else")
         fs.call_s3(
             "complete_multipart_upload", MultipartUpload={"Parts": parts}, **place, **condition
         )
@@ -151,5 +152,5 @@ def _kept(fs: S3FileSystem, path: str, expected: str) -> dict[str, Any]:
     bucket, key, _ = fs.split_path(path)
     head = fs.call_s3("head_object", Bucket=bucket, Key=key)
     if head["ETag"].strip('"') != expected:
-        raise ManifestChanged(f"{path} has changed since it was read.")
+        raise StorageError(FailureKind.CHANGED, "has changed since it was read")
     return {name: head[name] for name in _KEPT if name in head}

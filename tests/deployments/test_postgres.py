@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from tests.deployments.conftest import Machine, free_port, wait_for
 from tests.flows.conftest import DEMO_MODEL, read_manifest
 
@@ -16,13 +17,7 @@ from tests.flows.conftest import DEMO_MODEL, read_manifest
 @pytest.fixture
 def database() -> Iterator[str]:
     """The address of an empty PostgreSQL database."""
-    # Debian keeps the server's programs where no shell finds them.
-    folders = map(str, Path("/usr/lib/postgresql").glob("*/bin"))
-    path = os.pathsep.join([os.environ["PATH"], *folders])
-    programs = [shutil.which(name, path=path) for name in ("initdb", "pg_ctl")]
-    if None in programs:
-        pytest.skip("there is no PostgreSQL")
-    initdb, pg_ctl = map(str, programs)
+    initdb, pg_ctl = needs.program("initdb"), needs.program("pg_ctl")
     # It refuses to run as root.
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="tag-videos-"))

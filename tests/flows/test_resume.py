@@ -48,7 +48,7 @@ class Place:
         """How many videos have a clip in the cache, none of them half written."""
         fs, root = fsspec.url_to_fs(self.cache)
         fs.invalidate_cache()
-        found = fs.find(f"{root}/clips-1") if fs.exists(f"{root}/clips-1") else []
+        found = fs.find(f"{root}/clips-2") if fs.exists(f"{root}/clips-2") else []
         return sum("." not in path.rpartition("/")[2] for path in found)
 
     def is_whole(self) -> bool:
@@ -201,7 +201,7 @@ def test_a_damaged_cache_costs_only_time(make: Callable[[], Place]) -> None:
     place = make()
     finish(place)
     fs, root = fsspec.url_to_fs(place.cache)
-    entries = sorted(path for path in fs.find(root) if "/clips-1/" in path or "/tags-1/" in path)
+    entries = sorted(path for path in fs.find(root) if "/clips-2/" in path or "/tags-1/" in path)
     for number, path in enumerate(entries):
         whole = fs.cat_file(path)
         fs.pipe_file(path, [b"", whole[:-1], whole + b"x", whole[::-1]][number % 4])

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tasks.errors import ManifestError
@@ -16,6 +16,7 @@ from tests.manifests.strategies import FIELDS, LABELS, expected_sample, read, re
 def test_everything_but_the_field_is_equal(data: st.DataObject) -> None:
     fields = data.draw(FIELDS)
     found: list[dict[str, Any]] = data.draw(st.lists(samples(fields), max_size=4))
+    assume(not found or any(fields.videos in sample for sample in found))
     indent = data.draw(st.sampled_from([None, 0, 2, "\t"]))
     content = json.dumps(found, indent=indent, ensure_ascii=data.draw(st.booleans())).encode()
     lines = [sample.line for sample in read("m.json", content, fields)]
@@ -74,7 +75,7 @@ def test_json_lines_by_another_name() -> None:
         (b'[{"a": 1}] x', None, "more follows"),
         (b'"text"', None, "neither"),
         (b'{\n"a": 1}', 1, "is not JSON"),
-        (b"[\xff]", None, "is not UTF-8"),
+        (b"[\xff]", 1, "is not UTF-8"),
     ],
 )
 def test_what_is_broken_is_refused(content: bytes, line: int | None, reason: str) -> None:

@@ -1,14 +1,15 @@
 """JSON Lines come back byte for byte but for the field."""
 
+import io
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tasks.errors import ManifestError
-from tasks.manifests import Fields, Sample
+from tasks.manifests import Fields, Sample, format_of
 from tests.manifests.strategies import (
     FIELDS,
     LABELS,
@@ -32,6 +33,7 @@ def manifests(draw: st.DrawFn) -> tuple[Fields, list[tuple[dict[str, Any], str, 
         ascii_only, indent = draw(st.booleans()), draw(st.sampled_from(["", "  "]))
         text = indent + dumped(sample, draw(SPACING), ascii_only)
         found.append((sample, text, draw(ENDINGS)))
+    assume(not found or any(fields.videos in sample for sample, _, _ in found))
     if draw(st.booleans()) and found:
         found[-1] = (*found[-1][:2], "")
     bom = draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) if found else b""
@@ -97,6 +99,14 @@ def test_nothing_to_tag_is_the_same_bytes(
     assert rewritten("m.jsonl", content, {}, fields) == content
 
 
+def spliced(line: str, fields: Fields | None = None) -> str:
+    """The line with tags, in a manifest that has the videos key."""
+    other = '\n{"videos": []}\n'
+    result = rewritten("m.jsonl", (line + other).encode(), {1: ["T"]}, fields).decode()
+    assert result.endswith(other)
+    return result.removesuffix(other)
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -117,7 +127,7 @@ def test_nothing_to_tag_is_the_same_bytes(
     ],
 )  # fmt: skip
 def test_the_field_follows_the_style_of_its_line(line: str, expected: str) -> None:
-    assert rewritten("m.jsonl", line.encode(), {1: ["T"]}).decode() == expected
+    assert spliced(line) == expected
 
 
 @pytest.mark.parametrize(
@@ -132,16 +142,15 @@ def test_the_field_follows_the_style_of_its_line(line: str, expected: str) -> No
     ],
 )
 def test_the_field_inside_another_object(line: str, expected: str) -> None:
-    fields = Fields(tags="t", meta="m")
-    assert rewritten("m.jsonl", line.encode(), {1: ["T"]}, fields).decode() == expected
+    assert spliced(line, Fields(tags="t", meta="m")) == expected
 
 
 def test_labels_are_written_as_the_line_writes_text() -> None:
-    content = '{"a": "x"}\n{"a": "é"}\n'.encode()
+    content = '{"videos": "x"}\n{"videos": "é"}\n'.encode()
     result = rewritten("m.jsonl", content, {1: ["Geräusch"], 2: ["Geräusch"]})
     assert result == (
-        b'{"a": "x", "video_audio_tags": ["Ger\\u00e4usch"]}\n'
-        + '{"a": "é", "video_audio_tags": ["Geräusch"]}\n'.encode()
+        b'{"videos": "x", "video_audio_tags": ["Ger\\u00e4usch"]}\n'
+        + '{"videos": "é", "video_audio_tags": ["Geräusch"]}\n'.encode()
     )
 
 
@@ -169,7 +178,20 @@ def test_a_webdataset_sample() -> None:
 @pytest.mark.parametrize("value", ["[]", "null"])
 def test_no_videos(value: str) -> None:
     assert read("m.jsonl", b'{"videos": %s}' % value.encode()) == [Sample(1, [], False)]
-    assert read("m.jsonl", b"{}") == [Sample(1, [], False)]
+    assert read("m.jsonl", b'{}\n{"videos": null}') == [Sample(1, [], False), Sample(2, [], False)]
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.json", "array.json"])
+def test_a_manifest_without_the_videos_key_is_refused(name: str) -> None:
+    """LLaVA's key is ``video``; a typo in --video-key is the same: all would be tagged []."""
+    content = b'{"video": "a.mp4"}\n{"video": "b.mp4"}\n'
+    if name == "array.json":
+        content = b'[{"video": "a.mp4"}, {"video": "b.mp4"}]'
+    with pytest.raises(ManifestError, match="no sample has the key 'videos'"):
+        read(name, content)
+    with pytest.raises(ManifestError, match="no sample has the key 'videos'"):
+        format_of(name).rewrite(io.BytesIO(content), io.BytesIO(), Fields(), lambda _: [])
+    assert len(read(name, content, Fields(videos="video"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -186,7 +208,7 @@ def test_odd_videos_are_a_fault_of_their_sample_alone(value: str) -> None:
 
 
 def test_a_meta_that_is_no_object_is_a_fault_of_its_sample_alone() -> None:
-    odd, _ = read("m.jsonl", b'{"m": "x"}\n{"m": {}}\n', Fields(meta="m"))
+    odd, _ = read("m.jsonl", b'{"m": "x"}\n{"m": {}, "videos": []}\n', Fields(meta="m"))
     assert odd.fault == "'m' is not an object"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks import storage
-from tasks.errors import TransientError, VideoError
+from tasks.errors import StorageError
 from tests.conftest import S3Server
 
 
@@ -24,10 +24,10 @@ def put(s3: S3Server, url: str, content: bytes) -> None:
         Path(url).write_bytes(content)
 
 
-def refusal(url: str) -> VideoError | TransientError:
-    """Why this is no video."""
+def refusal(url: str) -> StorageError:
+    """Why this cannot be identified."""
     try:
         storage.identify(url)
-    except (VideoError, TransientError) as error:
+    except StorageError as error:
         return error
     raise AssertionError(f"{url} was accepted")

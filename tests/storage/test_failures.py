@@ -7,17 +7,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiohttp import ClientPayloadError, ServerDisconnectedError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+from fsspec.exceptions import FSTimeoutError
+from s3fs.errors import translate_boto_error
+from s3fs.utils import FileExpired
 from werkzeug.serving import make_server
 
 from tasks import storage
-from tasks.errors import TransientError
+from tasks.errors import FailureKind, StorageError
 from tests.storage.conftest import refusal
 
 
 def client_error(code: str, status: int) -> Exception:
-    from botocore.exceptions import ClientError
-    from s3fs.errors import translate_boto_error
-
     response: Any = {
         "Error": {"Code": code, "Message": f"{code} happened"},
         "ResponseMetadata": {"HTTPStatusCode": status},
@@ -26,44 +33,38 @@ def client_error(code: str, status: int) -> Exception:
     return error
 
 
-def other_errors() -> list[tuple[Exception, str]]:
-    from aiohttp import ClientPayloadError, ServerDisconnectedError
-    from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
-    from fsspec.exceptions import FSTimeoutError
-    from s3fs.utils import FileExpired
-
-    return [
-        (FileNotFoundError("x"), "missing"),
-        (NotADirectoryError("x"), "missing"),
-        (OSError(errno.ENAMETOOLONG, "File name too long"), "missing"),
-        (PermissionError("x"), "forbidden"),
-        (OSError(errno.EIO, "Input/output error"), "unreadable"),
-        (OSError(errno.ESTALE, "Stale file handle"), "unreachable"),
-        (TimeoutError(), "unreachable"),
-        (ConnectionResetError("x"), "unreachable"),
-        (socket.gaierror(-2, "Name or service not known"), "unreachable"),
-        (client_error("NoSuchKey", 404), "missing"),
-        (client_error("AccessDenied", 403), "forbidden"),
-        (client_error("ExpiredToken", 400), "forbidden"),
-        (client_error("InternalError", 500), "unreachable"),
-        (client_error("SlowDown", 503), "unreachable"),
-        (client_error("RequestTimeout", 400), "unreachable"),
-        (client_error("PreconditionFailed", 412), "changed"),
-        (client_error("InvalidObjectState", 403), "forbidden"),
-        (NoCredentialsError(), "forbidden"),
-        (EndpointConnectionError(endpoint_url="http://h"), "unreachable"),
-        (ReadTimeoutError(endpoint_url="http://h"), "unreachable"),
-        (ClientPayloadError("x"), "unreachable"),
-        (ServerDisconnectedError(), "unreachable"),
-        (FSTimeoutError(), "unreachable"),
-        (FileExpired("f", "tag"), "changed"),
-    ]
+ERRORS = [
+    (FileNotFoundError("x"), "missing"),
+    (NotADirectoryError("x"), "missing"),
+    (OSError(errno.ENAMETOOLONG, "File name too long"), "missing"),
+    (PermissionError("x"), "forbidden"),
+    (OSError(errno.EIO, "Input/output error"), "unreadable"),
+    (OSError(errno.ESTALE, "Stale file handle"), "unreachable"),
+    (TimeoutError(), "unreachable"),
+    (ConnectionResetError("x"), "unreachable"),
+    (socket.gaierror(-2, "Name or service not known"), "unreachable"),
+    (client_error("NoSuchKey", 404), "missing"),
+    (client_error("AccessDenied", 403), "forbidden"),
+    (client_error("ExpiredToken", 400), "forbidden"),
+    (client_error("InternalError", 500), "unreachable"),
+    (client_error("SlowDown", 503), "unreachable"),
+    (client_error("RequestTimeout", 400), "unreachable"),
+    (client_error("PreconditionFailed", 412), "changed"),
+    (client_error("InvalidObjectState", 403), "forbidden"),
+    (NoCredentialsError(), "forbidden"),
+    (EndpointConnectionError(endpoint_url="http://h"), "unreachable"),
+    (ReadTimeoutError(endpoint_url="http://h"), "unreachable"),
+    (ClientPayloadError("x"), "unreachable"),
+    (ServerDisconnectedError(), "unreachable"),
+    (FSTimeoutError(), "unreachable"),
+    (FileExpired("f", "tag"), "changed"),
+]
 
 
-def test_describe() -> None:
-    for error, kind in other_errors():
-        assert storage.describe(error).kind == kind, repr(error)
-        assert isinstance(error, storage.storage_errors())
+@pytest.mark.parametrize(("error", "kind"), ERRORS, ids=lambda value: repr(value)[:40])
+def test_describe(error: Exception, kind: str) -> None:
+    assert storage.describe(error).kind == kind
+    assert isinstance(error, storage.storage_errors())
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_what_a_web_server_says(web: str) -> None:
 
 
 def test_describe_leaves_what_is_sorted() -> None:
-    error = TransientError("again later")
+    error = StorageError(FailureKind.UNREACHABLE, "again later")
     assert storage.describe(error) is error
 
 

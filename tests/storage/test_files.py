@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from tasks import storage
-from tasks.errors import ManifestError, VideoError
+from tasks.errors import ManifestError, StorageError
 from tasks.manifests import Fields
+from tasks.manifests.files import open_manifest
 from tasks.storage import s3 as s3_store
 from tests.conftest import S3Server
 from tests.storage.conftest import put, refusal
@@ -35,10 +36,10 @@ def test_identity_is_one_request(s3: S3Server) -> None:
 
 def test_what_cannot_be_identified(file: str) -> None:
     for url in (file + ".gone", storage.parent(file)):
-        with pytest.raises(VideoError) as missing:
+        with pytest.raises(StorageError) as missing:
             storage.identify(url)
         assert missing.value.kind == "missing"
-    with pytest.raises(VideoError, match="Protocol not known") as unknown:
+    with pytest.raises(StorageError, match="Protocol not known") as unknown:
         storage.identify("nope://v.mp4")
     assert unknown.value.kind == "unreadable"
 
@@ -56,7 +57,7 @@ def test_a_manifest_is_read_by_one_request(s3: S3Server) -> None:
     tag = s3.put(url, content)
     storage.identify(url)
     before = len(s3.requests)
-    with storage.open_manifest(url) as manifest:
+    with open_manifest(url) as manifest:
         assert len(list(manifest.format.read(manifest.stream, Fields()))) == 5
         assert manifest.identity == storage.Identity(len(content), tag)
     assert [request.split()[0] for request in s3.requests[before:]] == ["GET"]
@@ -65,24 +66,24 @@ def test_a_manifest_is_read_by_one_request(s3: S3Server) -> None:
 def test_an_empty_manifest_is_read_and_has_no_samples(s3: S3Server) -> None:
     url = f"{s3.bucket()}/m.jsonl"
     s3.put(url, b"")
-    with storage.open_manifest(url) as manifest:
+    with open_manifest(url) as manifest:
         assert list(manifest.format.read(manifest.stream, Fields())) == []
         assert manifest.identity == storage.identify(url)
 
 
 def test_identity_of_what_was_opened_is_that_of_identify(file: str) -> None:
-    with storage.open_manifest(file) as manifest:
+    with open_manifest(file) as manifest:
         assert manifest.identity == storage.identify(file)
 
 
 def test_an_error_in_a_manifest_names_it(file: str, s3: S3Server) -> None:
     put(s3, file, b"{}\n7\n")
-    with pytest.raises(ManifestError) as refused, storage.open_manifest(file) as manifest:
+    with pytest.raises(ManifestError) as refused, open_manifest(file) as manifest:
         list(manifest.format.read(manifest.stream, Fields()))
     assert (refused.value.url, refused.value.line) == (file, 2)
     with (
         pytest.raises(ManifestError, match="no such file"),
-        storage.open_manifest(file[:-6] + "x.jsonl"),
+        open_manifest(file[:-6] + "x.jsonl"),
     ):
         pass
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import storage
 from tasks.errors import ConfigurationError
+from tasks.manifests.listing import list_manifests
 from tests.conftest import S3Server
 from tests.storage.conftest import put
 
@@ -41,7 +41,7 @@ def tree(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> str:
     ],
 )
 def test_list_manifests(tree: str, pattern: str, expected: list[str]) -> None:
-    assert storage.list_manifests(tree + pattern) == [f"{tree}/{name}" for name in expected]
+    assert list_manifests(tree + pattern) == [f"{tree}/{name}" for name in expected]
 
 
 def test_links_are_manifests_and_circles_end(tmp_path: Path) -> None:
@@ -51,17 +51,17 @@ def test_links_are_manifests_and_circles_end(tmp_path: Path) -> None:
     (folder / "link.jsonl").symlink_to("m.jsonl")
     (folder / "circle").symlink_to(folder)
     names = ["link.jsonl", "m.jsonl"]
-    assert storage.list_manifests(str(folder)) == [f"{folder}/{name}" for name in names]
-    assert storage.list_manifests(f"{folder}/*") == [f"{folder}/{name}" for name in names]
-    assert storage.list_manifests(f"{folder}/link.jsonl") == [f"{folder}/link.jsonl"]
+    assert list_manifests(str(folder)) == [f"{folder}/{name}" for name in names]
+    assert list_manifests(f"{folder}/*") == [f"{folder}/{name}" for name in names]
+    assert list_manifests(f"{folder}/link.jsonl") == [f"{folder}/link.jsonl"]
     (tmp_path / "alias").symlink_to(folder)
     alias = f"{tmp_path}/alias"
-    assert storage.list_manifests(alias) == [f"{alias}/{name}" for name in names]
+    assert list_manifests(alias) == [f"{alias}/{name}" for name in names]
 
 
 def test_a_name_with_brackets_is_found_locally(tmp_path: Path) -> None:
     (tmp_path / "[x].jsonl").touch()
-    assert storage.list_manifests(f"{tmp_path}/[x].jsonl") == [f"{tmp_path}/[x].jsonl"]
+    assert list_manifests(f"{tmp_path}/[x].jsonl") == [f"{tmp_path}/[x].jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -75,23 +75,23 @@ def test_a_name_with_brackets_is_found_locally(tmp_path: Path) -> None:
 )
 def test_what_is_no_manifest_is_one_sentence(tree: str, pattern: str, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason) as refused:
-        storage.list_manifests(tree + pattern)
+        list_manifests(tree + pattern)
     assert "\n" not in str(refused.value)
 
 
 def test_a_listing_is_always_fresh(tree: str, s3: S3Server) -> None:
-    before = storage.list_manifests(tree)
+    before = list_manifests(tree)
     put(s3, f"{tree}/new.jsonl", b"{}\n")
-    assert {*storage.list_manifests(tree)} - {*before} == {f"{tree}/new.jsonl"}
+    assert {*list_manifests(tree)} - {*before} == {f"{tree}/new.jsonl"}
 
 
 def test_thousands_of_keys_take_a_request_a_thousand(s3: S3Server) -> None:
     base = f"{s3.bucket()}/many"
     for number in range(1100):
         s3.put(f"{base}/{number:04}.jsonl", b"")
-    storage.list_manifests(base)  # the client's first requests are its own
+    list_manifests(base)  # the client's first requests are its own
     before = len(s3.requests)
-    assert len(storage.list_manifests(base)) == 1100
+    assert len(list_manifests(base)) == 1100
     look, pages = 2, 2  # is it a file or a folder, then what is in it
     assert len(s3.requests) - before <= look + pages
 
@@ -99,14 +99,14 @@ def test_thousands_of_keys_take_a_request_a_thousand(s3: S3Server) -> None:
 def test_a_missing_bucket_is_one_sentence(s3: S3Server) -> None:
     for pattern in ("/data", "/*.jsonl", "/data/**"):
         with pytest.raises(ConfigurationError, match="there is no such file, folder or bucket"):
-            storage.list_manifests("s3://no-such-bucket-here" + pattern)
+            list_manifests("s3://no-such-bucket-here" + pattern)
 
 
 def in_another_process(environment: dict[str, str], home: Path, pattern: str) -> str:
     """What list_manifests gives, or its error, without the keys of this process."""
     code = (
         "import sys\n"
-        "from tasks.storage import list_manifests\n"
+        "from tasks.manifests.listing import list_manifests\n"
         "from tasks.errors import ConfigurationError\n"
         "try: print(list_manifests(sys.argv[1]))\n"
         "except ConfigurationError as error: print(error)"
@@ -135,7 +135,7 @@ def test_no_permission_is_one_sentence(s3: S3Server, pattern: str) -> None:
     s3.put(f"{bucket}/m.jsonl", b"{}\n")
     s3.sealed.add(bucket.removeprefix("s3://"))
     with pytest.raises(ConfigurationError, match="access is refused"):
-        storage.list_manifests(bucket + pattern)
+        list_manifests(bucket + pattern)
 
 
 def test_a_public_bucket_needs_only_the_usual_setting(s3: S3Server, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks import storage
-from tasks.errors import ConfigurationError
+from tasks.errors import StorageError
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_parent_and_name() -> None:
 
 
 def test_an_unknown_protocol_is_one_sentence() -> None:
-    with pytest.raises(ConfigurationError, match=r"^nope://x cannot be opened: Protocol not known"):
+    with pytest.raises(StorageError, match=r"^Protocol not known"):
         storage.resolve("nope://x")
 
 

@@ -13,7 +13,7 @@ from flows.show import charts, tables
 from flows.show.report import page, write_report
 from flows.show.terminal import show
 from flows.summary import FailureGroup, ManifestRow, Summary
-from tasks.units import Failed
+from tasks.errors import Failure, FailureKind
 from tests.conftest import S3Server
 
 
@@ -24,7 +24,7 @@ def summary() -> Summary:
         UnitOutcome(
             manifest=1,
             labels={"a": "Music", "b": "Music", "c": "EMPTY", "d": "<b>Bold & | co</b>"},
-            failed=[Failed("s3://key:secret@b/e.mp4", "missing", "no such file")],
+            failed=[Failure("s3://key:secret@b/e.mp4", FailureKind.MISSING, "no such file")],
             seconds={"extract": 2.0, "tag": 5.0},
         )
     )
@@ -45,9 +45,11 @@ def test_survives_json(summary: Summary) -> None:
 
 
 def test_failures_are_grouped_with_a_few_examples() -> None:
-    failed = [Failed(f"{number}.mp4", "corrupt", "no frame") for number in range(1000)]
+    failed = [Failure(f"{number}.mp4", FailureKind.CORRUPT, "no frame") for number in range(1000)]
     summary = Summary()
-    summary.count_unit(UnitOutcome(0, failed=[*failed, Failed("x.mp4", "missing", "gone")]))
+    summary.count_unit(
+        UnitOutcome(0, failed=[*failed, Failure("x.mp4", FailureKind.MISSING, "gone")])
+    )
     assert summary.failures == {
         "corrupt": FailureGroup(1000, ["0.mp4: no frame", "1.mp4: no frame", "2.mp4: no frame"]),
         "missing": FailureGroup(1, ["x.mp4: gone"]),
@@ -73,9 +75,10 @@ def test_manifests_are_bounded_and_failures_come_first(summary: Summary) -> None
 
 def test_charts_are_valid_svg(summary: Summary) -> None:
     root = ElementTree.fromstring(tables.tag_chart(summary))
-    bars = [float(r.get("width", "0")) for r in root.findall("{*}rect") if r.get("rx") == "3"]
-    assert len(bars) == 3
-    assert bars[0] == pytest.approx(2 * bars[1], rel=0.01)
+    texts = {text.text for text in root.findall(".//{*}text")}
+    assert {"Music", "EMPTY", "<b>Bold & | co</b>"} < texts
+    lengths = [float(bar.get("width", "0").rstrip("%")) for bar in root.findall(".//{*}rect")]
+    assert [round(length / lengths[-1]) for length in lengths[-3:]] == [2, 1, 1]
     assert ElementTree.fromstring(charts.bars("nothing", []))
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks import ledger
 from tasks.errors import ConfigurationError, ManifestError
-from tasks.storage import list_manifests
+from tasks.manifests import ledger
+from tasks.manifests.listing import list_manifests
 
 
 def test_entries_say_what_failed_and_why(tmp_path: Path) -> None:
     target = str(tmp_path / "m.jsonl")
-    with ledger.writing("s3://b/m.jsonl", target) as failures:
+    with ledger.open_ledger("s3://b/m.jsonl", target) as failures:
         failures.add(3, "s3://b/é.mp4", "corrupt", "no audio frame")
         failures.add(4, "https://me:pass@host/a.mp4?X-Amz-Signature=abc", "forbidden", "403")
     text = Path(ledger.ledger_of(target)).read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def test_entries_say_what_failed_and_why(tmp_path: Path) -> None:
 def test_it_is_replaced_whole_and_removed_when_nothing_fails(tmp_path: Path) -> None:
     target = str(tmp_path / "m.jsonl")
     for lines in ([1, 2], [7], []):
-        with ledger.writing(target, target) as failures:
+        with ledger.open_ledger(target, target) as failures:
             for line in lines:
                 failures.add(line, "a.mp4", "missing", "no such file")
         path = Path(ledger.ledger_of(target))
@@ -40,7 +40,7 @@ def test_it_is_replaced_whole_and_removed_when_nothing_fails(tmp_path: Path) -> 
 def test_an_exception_leaves_the_old_one(tmp_path: Path) -> None:
     target = str(tmp_path / "m.jsonl")
     ledger.refuse(ManifestError(target, "is not JSON", 9), target, target)
-    with suppress(KeyError), ledger.writing(target, target) as failures:
+    with suppress(KeyError), ledger.open_ledger(target, target) as failures:
         failures.add(1, "a.mp4", "missing", "no such file")
         raise KeyError
     (entry,) = Path(ledger.ledger_of(target)).read_text().splitlines()

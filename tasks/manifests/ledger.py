@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from tasks.errors import ManifestError
-from tasks.storage import LEDGER_SUFFIX, overwrite, redact, remove, scratch
+from tasks.manifests.files import writing
+from tasks.storage import overwrite, redact, remove, scratch
 
+LEDGER_SUFFIX = ".failures"
 BUFFER_BYTES = 1 << 20
 
 
@@ -53,7 +55,7 @@ class Ledger:
 
 
 @contextmanager
-def writing(manifest: str, target: str) -> Iterator[Ledger]:
+def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
     """Collect the failures of ``manifest``; they become the ledger of ``target`` in the end,
     unless an exception ends it.
 
@@ -62,7 +64,7 @@ def writing(manifest: str, target: str) -> Iterator[Ledger]:
         TransientError: the store did not answer.
     """
     url = ledger_of(target)
-    with scratch(url) as path:
+    with writing(url), scratch(url) as path:
         with path.open("wb", buffering=BUFFER_BYTES) as file:
             ledger = Ledger(manifest, file)
             yield ledger
@@ -73,6 +75,6 @@ def writing(manifest: str, target: str) -> Iterator[Ledger]:
 
 
 def refuse(error: ManifestError, manifest: str, target: str) -> None:
-    """Record that a manifest is refused as a whole. Raises as :func:`writing`."""
-    with writing(manifest, target) as ledger:
+    """Record that a manifest is refused as a whole. Raises as :func:`open_ledger`."""
+    with open_ledger(manifest, target) as ledger:
         ledger.add(error.line, None, "manifest", error.reason)

@@ -1,0 +1,76 @@
+"""Manifests as files of a store: what storage raises about one names that manifest."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from tasks import storage
+from tasks.errors import (
+    FailureKind,
+    ManifestChanged,
+    ManifestError,
+    StorageError,
+    TransientError,
+)
+from tasks.manifests import ManifestFormat, format_of, needs_random_access
+from tasks.storage import Identity, redact
+
+
+class OpenManifest(NamedTuple):
+    """A manifest being read: its format, its bytes, and which content these are."""
+
+    format: ManifestFormat
+    stream: BinaryIO
+    identity: Identity
+
+
+@contextmanager
+def open_manifest(url: str) -> Iterator[OpenManifest]:
+    """Open a manifest with its format; errors of the format inside name the manifest.
+
+    Raises:
+        ManifestError: the store or the format refuses it.
+        TransientError: the store did not answer.
+        ConfigurationError: no format has this extension.
+    """
+    layout = format_of(url)
+    try:
+        stream, identity = storage.open_for_reading(url, seekable=needs_random_access(url))
+        with stream:
+            yield OpenManifest(layout, stream, identity)
+    except ManifestError as error:
+        raise ManifestError(error.url or url, error.reason, error.line) from error
+    except OSError as error:  # of the disk that a new version is written to
+        raise _named(url, storage.describe(error)) from error
+    except StorageError as error:
+        raise _named(url, error) from error
+
+
+@contextmanager
+def writing(url: str) -> Iterator[None]:
+    """Name the manifest, the ledger, in the errors of storage inside.
+
+    Raises:
+        ManifestChanged: something else is there now than was expected.
+        ManifestError: the store refuses.
+        TransientError: the store did not answer.
+    """
+    try:
+        yield
+    except StorageError as error:
+        if error.kind is FailureKind.CHANGED:
+            raise ManifestChanged(f"{redact(url)} {error.reason}.") from error
+        raise _named(url, error, "cannot be written: ") from error
+
+
+def replace(url: str, file: Path, expected: Identity | None) -> None:
+    """Put ``file`` at ``url`` in one step, if ``expected`` is there. Raises as :func:`writing`."""
+    with writing(url):
+        storage.replace(url, file, expected)
+
+
+def _named(url: str, error: StorageError, what: str = "") -> ManifestError | TransientError:
+    if error.transient:
+        return TransientError(f"{redact(url)}: {error.reason}")
+    return ManifestError(url, what + error.reason)

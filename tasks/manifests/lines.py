@@ -1,0 +1,53 @@
+"""Lines of a text manifest: UTF-8, and none longer than memory bears."""
+
+import codecs
+from collections.abc import Iterator
+from functools import partial
+from typing import Protocol
+
+from tasks.errors import ManifestError
+
+MAX_LINE_BYTES = 64 << 20
+"""A few kilobytes of Zstandard can hold a line of any length; no sample is so long. It holds for a
+line of JSON Lines, a row of CSV (with the line ends inside its quotes) and a sample of an array."""
+
+BOM = "\ufeff"
+
+_UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class Readable(Protocol):
+    """As much of a file as :func:`lines` needs."""
+
+    def readline(self, size: int, /) -> bytes: ...
+
+
+def lines(source: Readable) -> Iterator[bytes]:
+    """Yields the lines as they stand in the file, with their endings.
+
+    Raises:
+        ManifestError: the file is UTF-16 or UTF-32, or a line exceeds ``MAX_LINE_BYTES``.
+    """
+    # One byte more than allowed tells a line that is too long from one that just fits.
+    for line, raw in enumerate(iter(partial(source.readline, MAX_LINE_BYTES + 1), b""), 1):
+        if line == 1:
+            require_utf_8(raw)
+        if len(raw) > MAX_LINE_BYTES:
+            raise too_long(line)
+        yield raw
+
+
+def too_long(line: int) -> ManifestError:
+    """The error for a line, row or sample beyond the limit."""
+    return ManifestError("", f"is longer than {MAX_LINE_BYTES >> 20} MiB", line)
+
+
+def require_utf_8(first: bytes) -> None:
+    """Refuse a file that begins so if it is UTF-16 or UTF-32."""
+    # The little-endian mark of UTF-32 begins with that of UTF-16. Without a mark, the first
+    # character (ASCII in JSON, and in most headers) brings one or three NUL bytes along.
+    if first.startswith(_UTF_32) or b"\0\0" in first[:4]:
+        raise ManifestError("", "is UTF-32 text: save it as UTF-8")
+    if first.startswith(_UTF_16) or b"\0" in first[:2]:
+        raise ManifestError("", "is UTF-16 text: save it as UTF-8")
