@@ -1,7 +1,7 @@
 """Manifests: what a sample is, and the reader-writer of each format behind one interface.
 
 A new format is one module here with a class that satisfies :class:`ManifestFormat`, and its line
-in ``_FORMATS``. Modules are imported when first asked for: a run on JSONL never loads pyarrow.
+in ``FORMATS``. Modules are imported when first asked for: a run on JSONL never loads pyarrow.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
         videos: paths or URLs as they stand in the manifest; empty when there are none.
         tagged: the tag field is there and is not null.
         fault: why this sample can be given no tags (its ``videos`` is a number, its ``meta`` a
-            string); None for a sound sample. One odd sample must not cost a manifest of a
+            string); None for a valid sample. One odd sample must not cost a manifest of a
             million others their tags: it has no ``videos``, is left as it is and recorded.
     """
 
@@ -54,7 +54,8 @@ class ManifestFormat(Protocol):
     """Reads and rewrites one file format. Raises ManifestError on what it cannot read.
 
     The ``source`` of a format in :data:`RANDOM_ACCESS` is seekable; that of the others need not be.
-    ManifestErrors carry no URL (the stream has none); :func:`tasks.storage.named` adds it.
+    ManifestErrors carry no URL (the stream has none); :func:`tasks.manifests.files.open_manifest`
+    adds it.
     """
 
     def read(self, source: BinaryIO, fields: Fields) -> Iterator[Sample]:
@@ -68,7 +69,7 @@ class ManifestFormat(Protocol):
         ...
 
 
-_FORMATS = {
+FORMATS = {
     ".jsonl": "jsonl:JsonLines",
     ".ndjson": "jsonl:JsonLines",
     ".json": "json_array:JsonArray",
@@ -87,7 +88,7 @@ def extensions(url: str) -> tuple[str, str]:
     compression = dot + last if dot + last in COMPRESSIONS else ""
     if compression:
         _, dot, last = stem.rpartition(".")
-    known = dot + last in _FORMATS and not (compression and dot + last in RANDOM_ACCESS)
+    known = dot + last in FORMATS and not (compression and dot + last in RANDOM_ACCESS)
     return (dot + last if known else ""), compression
 
 
@@ -103,7 +104,7 @@ def needs_random_access(url: str) -> bool:
 
 @cache
 def _format(extension: str, compression: str) -> ManifestFormat:
-    module, _, name = _FORMATS[extension].partition(":")
+    module, _, name = FORMATS[extension].partition(":")
     inner = cast(ManifestFormat, getattr(import_module(f"tasks.manifests.{module}"), name)())
     if not compression:
         return inner
@@ -119,7 +120,7 @@ def format_of(url: str) -> ManifestFormat:
     """
     extension, compression = extensions(url)
     if not extension:
-        known = ", ".join(_FORMATS)
+        known = ", ".join(FORMATS)
         raise ConfigurationError(
             f"{url} is not a manifest that can be read: its name must end in one of {known} "
             f"(text also with {', '.join(sorted(COMPRESSIONS))})."

@@ -168,6 +168,8 @@ class _Text:
                 raise ManifestError("", "is nested too deeply to be read", self.line) from error
         if not isinstance(record, dict):
             raise ManifestError("", "is not a JSON object", self.line)
+        if end - self.position > MAX_LINE_BYTES:
+            raise too_long(self.line)
         self.position = end
         return cast(dict[str, Any], record)
 
