@@ -76,7 +76,8 @@ class Tsv(Csv):
 
     def read_back(self, content: bytes) -> list[Record]:
         table = pd.read_csv(io.BytesIO(content), sep="\t", dtype=str, keep_default_na=False)
-        return [value_of_cells(record) for record in table.to_dict("records")]
+        rows = table.itertuples(index=False, name=None)
+        return [value_of_cells(dict(zip(table.columns, row, strict=True))) for row in rows]
 
 
 def cell(value: Any) -> str:
