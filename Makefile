@@ -1,6 +1,7 @@
 # make demo   the main job, offline: tags the demo videos with the demo model and shows the result
-# make test   the test suite
-# Both set up everything they need in .venv first.
+# make check  what a change must pass before it is shared: half a minute, starts no server
+# make test   all tests
+# All set up everything they need in .venv first.
 
 # The first that is there, starts, and is of a version that is supported.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 SOURCES := flows tasks tests demo benchmarks deployments
 
-.PHONY: demo demo-model test test-slow lint types bench up down clean
+.PHONY: demo demo-model check test fast coverage test-slow lint types bench up down deploy clean
 
 # Made again when what is installed changes. The constraints hold the set that was tested.
 .venv/installed: pyproject.toml constraints.txt
@@ -25,6 +26,17 @@ demo: .venv/installed
 
 demo-model: .venv/installed
 	$(BIN)/python demo/train_model.py
+
+check: .venv/installed
+	@$(MAKE) --no-print-directory --jobs=3 lint types fast
+
+FAST := -m "not slow and not long and not server"
+
+fast: .venv/installed
+	$(BIN)/python -m pytest --numprocesses=auto --durations=3 --durations-min=2 $(FAST)
+
+coverage: .venv/installed
+	$(BIN)/python -m pytest --cov --cov-report=term --no-cov-on-fail $(FAST)
 
 test: .venv/installed
 	$(BIN)/python -m pytest

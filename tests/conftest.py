@@ -22,7 +22,7 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.load_profile("shared")
 
 # Fixtures that start a server: `make check` leaves out the tests that use them.
-_SERVERS = {"s3", "prefect_server", "machine", "database", "page"}
+_SERVERS = {"s3", "s3_server", "prefect_server", "machine", "database", "page"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,91 @@
+"""What is said twice is said alike: README and parser, exports, make targets, links, CI's files."""
+
+import importlib
+import pkgutil
+import re
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from check_jsonschema.cli.main_command import main as check_jsonschema
+from click.testing import CliRunner
+
+import flows
+import tasks
+from flows import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    page
+    for pattern in ("*.md", ".github/*.md", "*/*.md", "demo/model/*.md")
+    for page in ROOT.glob(pattern)
+    if ".venv" not in page.parts
+)
+PACKAGES = [
+    name
+    for package in (flows, tasks)
+    for _, name, is_package in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if is_package
+]
+SCHEMAS = {
+    "workflows/*.yml": "github-workflows",
+    "dependabot.yml": "dependabot",
+    "ISSUE_TEMPLATE/[0-9]*.yml": "github-issue-forms",
+    "ISSUE_TEMPLATE/config.yml": "github-issue-config",
+}
+
+
+def test_readme_lists_the_options_of_the_parser() -> None:
+    options = {name for action in cli._parser()._actions for name in action.option_strings}
+    options -= {"-h", "--help"}
+    readme = (ROOT / "README.md").read_text()
+    assert options <= set(re.findall(r"--[a-z-]+", readme))
+    rows = re.findall(r"^(?:  |\| `)(--[a-z-]+)", readme, re.MULTILINE)
+    assert set(rows) <= options
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_exported_names_are_there_and_sorted(name: str) -> None:
+    package = importlib.import_module(name)
+    exported = getattr(package, "__all__", [])
+    assert list(exported) == sorted(exported)
+    assert set(exported) <= set(vars(package))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_name_what_exists(page: Path) -> None:
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = {target for line in targets for target in line.split()}
+    assert set(re.findall(r"^(?:\$ )?make ([a-z-]+)", text, re.MULTILINE)) <= targets
+    assert set(re.findall(r"`make ([a-z-]+)`", text)) <= targets
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(("pattern", "schema"), SCHEMAS.items())
+def test_files_of_github_are_valid(pattern: str, schema: str) -> None:
+    files = [str(path) for path in (ROOT / ".github").glob(pattern)]
+    assert files
+    done = CliRunner().invoke(check_jsonschema, ["--builtin-schema", f"vendor.{schema}", *files])
+    assert done.exit_code == 0, done.output
+
+
+def test_console_scripts_start_what_is_there() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert {name: EntryPoint(name, value, "").load() for name, value in scripts.items()} == {
+        "tag-videos": cli.main
+    }
+
+
+def test_skips_go_through_one_door() -> None:
+    door = ROOT / "tests" / "needs.py"
+    skips = re.compile("pytest" + r"\.(skip\(|importorskip|mark\.skip)")
+    found = [
+        path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        if path != door and skips.search(path.read_text())
+    ]
+    # Media that few machines have, in the folder that $SHARED names.
+    assert set(found) <= {"test_acceptance.py", "test_real_media.py"}
