@@ -194,6 +194,11 @@ class TagColumn:
         self._names = self._root.path(self.leaf.index)
         pairs = self.footer.tree.structs(KEY_VALUES) if KEY_VALUES in self.footer.tree else []
         self._key_values = with_column(pairs, path, added)
+        # With chunks that are there already in place of those to come: so that a footer that cannot
+        # be changed is found out now.
+        self.footer.with_leaf(
+            self._root, self.leaf, [group.structs(COLUMNS)[0] for group in self.footer.groups]
+        )
 
 
 def _check(schema: pa.Schema, fields: Fields) -> None:
