@@ -14,7 +14,8 @@ from rich.console import Console
 from flows.show import render
 from tasks.cache import Cache, default_cache
 from tasks.errors import ConfigurationError, TransientError
-from tasks.storage import absolute, redact
+from tasks.shown import shown_url
+from tasks.storage import absolute
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cache = Cache(absolute(options.cache or default_cache()))
         if options.action == "prune":
             console.print(f"removed {cache.prune(options.days)}")
-        console.print(redact(cache.url), highlight=False)
+        console.print(shown_url(cache.url), markup=False, highlight=False)
         entries = by_age(cache)
         console.print("nothing" if entries.empty else render.terminal(entries))
     except (ConfigurationError, TransientError) as error:

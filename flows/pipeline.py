@@ -20,7 +20,7 @@ from tasks.extract import ClipHandle, ExtractedUnit, Video, extract_audio, ident
 from tasks.manifests import Fields, ledger
 from tasks.merge import Merged, merge_tags
 from tasks.plan import ManifestPlan, Videos
-from tasks.storage import redact
+from tasks.shown import shown, shown_url
 from tasks.tag import TaggedUnit, Tagger, tag_audio
 from tasks.units import unit_size
 
@@ -55,7 +55,7 @@ class UnitOutcome:
         """A line for each video that is damaged and was tagged by what was left of it."""
         for clip in self.extracted:
             if clip.note:
-                yield f"{clip.video.url}: {clip.note}"
+                yield f"{shown_url(clip.video.url)}: {shown(clip.note)}"
 
     def settled(self) -> Iterator[tuple[str, str | Failure]]:
         """The label or the failure of each URL."""
@@ -178,11 +178,14 @@ class Merging:
             if isinstance(merged, list):
                 yield from merged
             else:
-                yield from (Merged(plan, None, f"{plan.manifest.url}: {merged}") for plan in plans)
+                yield from (
+                    Merged(plan, None, f"{shown_url(plan.manifest.url)}: {merged}")
+                    for plan in plans
+                )
 
     def _submit(self, plans: list[ManifestPlan]) -> None:
         more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
-        name = redact(plans[0].manifest.target) + more
+        name = shown_url(plans[0].manifest.target) + more
         future = merge_tags.submit(name, plans, self._fields, self._videos, self._retag)
         self._under_way.append((plans, future))
 

@@ -11,7 +11,7 @@ from flows.pipeline import UnitOutcome
 from tasks.errors import Failure
 from tasks.merge import Merged
 from tasks.plan import ManifestPlan
-from tasks.storage import redact
+from tasks.shown import shown, shown_url
 from tasks.tag import EMPTY
 
 _COUNTS = (
@@ -52,7 +52,7 @@ class FailureGroup:
         """Count one, and keep it while there are few."""
         self.videos += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(redact(f"{failed.url}: {failed.reason}"))
+            self.examples.append(f"{shown_url(failed.url)}: {failed.reason}")
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ class Summary:
 
     def count_merged(self, merged: Merged) -> None:
         """Count the samples of one manifest; it may have changed since it was planned."""
-        plan, result, name = merged.plan, merged.result, redact(merged.plan.manifest.target)
+        plan, result, name = merged.plan, merged.result, shown_url(merged.plan.manifest.target)
         if result is None:
-            problem = redact(str(merged.problem))
+            problem = shown(str(merged.problem))
             self.failed += plan.untagged
             self.problems.append(problem)
             skipped = plan.samples - plan.untagged

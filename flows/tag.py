@@ -30,14 +30,15 @@ from tasks.extract import forget_clips
 from tasks.manifests import Fields
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
 from tasks.plan import ManifestPlan, Videos, find_manifests, plan
-from tasks.storage import absolute, redact, resolve
+from tasks.shown import shown_url
+from tasks.storage import absolute, resolve
 from tasks.tag import Tagger
 
 
 def _run_name() -> str:
     manifests: list[str] = flow_run.parameters["manifests"]
     more = f" and {len(manifests) - 1} more" if len(manifests) > 1 else ""
-    return f"{redact(manifests[0])}{more}"
+    return f"{shown_url(manifests[0])}{more}"
 
 
 @flow(
@@ -111,7 +112,7 @@ def tag_videos(
             prompt_stop(),
         ):
             # What no store speaks is refused now, not after hours.
-            for place in filter(None, (folder, output, report)):
+            for place in filter(None, (folder, output, report, video_root)):
                 _require_store(place)
             # List and plan.
             found = find_manifests(manifests, output, video_root)
@@ -157,7 +158,7 @@ def _require_store(url: str) -> None:
     try:
         resolve(url)
     except StorageError as error:
-        raise ConfigurationError(f"{redact(url)} cannot be opened: {error.reason}.") from error
+        raise ConfigurationError(f"{shown_url(url)} cannot be opened: {error.reason}.") from error
 
 
 @contextmanager
@@ -187,7 +188,7 @@ def _prune(cache: str, days: int) -> None:
 def _report(summary: Summary, verdict: str, place: str) -> None:
     log = get_run_logger()
     try:
-        log.info("report: %s", redact(write_report(summary, verdict, place)))
+        log.info("report: %s", shown_url(write_report(summary, verdict, place)))
     except StorageError as error:
         log.warning("the report cannot be written: %s", error)
 
@@ -197,9 +198,9 @@ def _announce(plans: Sequence[ManifestPlan], summary: Summary, dry_run: bool) ->
     log.info("%s; to tag: %s", counted(len(plans), "manifest"), _todo(plans, summary))
     for one in plans:
         if one.error is not None:
-            log.error("refused: %s", redact(str(one.error)))
+            log.error("refused: %s", one.error)
         elif dry_run and one.untagged:
-            where = redact(one.manifest.url)
+            where = shown_url(one.manifest.url)
             log.info(
                 "would tag %d of %s in %s", one.untagged, counted(one.samples, "sample"), where
             )

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple, Self
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import ConfigurationError, StorageError, TransientError
-from tasks.storage import describe, redact, resolve, storage_errors
+from tasks.shown import shown_url
+from tasks.storage import describe, resolve, storage_errors
 
 _DIGEST = hashlib.sha256
 _DIGEST_SIZE = _DIGEST().digest_size
@@ -95,7 +96,9 @@ class Cache:
         try:
             self._fs, self._root = resolve(url)
         except StorageError as error:
-            raise ConfigurationError(f"{redact(url)} cannot be opened: {error.reason}.") from error
+            raise ConfigurationError(
+                f"{shown_url(url)} cannot be opened: {error.reason}."
+            ) from error
         self.is_local = isinstance(self._fs, LocalFileSystem)
 
     def get(self, key: str) -> bytes | None:

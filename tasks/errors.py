@@ -17,6 +17,8 @@ failure of a video, to the refusal of a manifest, or to a configuration that can
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tasks.shown import shown, shown_url
+
 
 class FailureKind(StrEnum):
     """Why a video or a sample has no tag, in one stable word: the ledger's ``error``."""
@@ -63,9 +65,16 @@ class Failure:
         """Whether it may pass, so that another try makes sense."""
         return self.kind is FailureKind.UNREACHABLE
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", shown(self.reason))
+
 
 class TaggingError(Exception):
-    """Base of every error that the project raises on purpose. Its text is written for the user."""
+    """Base of every error that the project raises on purpose. Its text is written for the user,
+    and fit to be shown."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(shown(text))
 
 
 class ConfigurationError(TaggingError):
@@ -83,7 +92,7 @@ class StorageError(TaggingError):
 
     def __init__(self, kind: FailureKind, reason: str) -> None:
         super().__init__(reason)
-        self.kind, self.reason = kind, reason
+        self.kind, self.reason = kind, str(self)
 
     @property
     def transient(self) -> bool:
@@ -104,9 +113,9 @@ class ManifestError(TaggingError):
     """
 
     def __init__(self, url: str, reason: str, line: int | None = None) -> None:
-        where = url if line is None else f"{url}, line {line}"
-        super().__init__(f"{where}: {reason}")
-        self.url, self.reason, self.line = url, reason, line
+        at_line = "" if line is None else f", line {line}"
+        super().__init__(f"{shown_url(url)}{at_line}: {reason}")
+        self.url, self.reason, self.line = url, shown(reason), line
 
     def __reduce__(self) -> tuple[type, tuple[str, str, int | None]]:
         return type(self), (self.url, self.reason, self.line)
@@ -126,7 +135,7 @@ class VideoError(TaggingError):
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
-        self.kind, self.reason = FailureKind(kind), reason
+        self.kind, self.reason = FailureKind(kind), str(self)
 
     def __reduce__(self) -> tuple[type, tuple[FailureKind, str]]:
         return type(self), (self.kind, self.reason)
@@ -144,4 +153,4 @@ class TransientError(TaggingError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = str(self)

@@ -15,7 +15,8 @@ from tasks.errors import Failure, ManifestChanged, ManifestError, TransientError
 from tasks.manifests import Fields, Sample, ledger
 from tasks.manifests.files import open_manifest, replace, writing
 from tasks.plan import ManifestPlan, Videos
-from tasks.storage import Identity, find, join, open_for_reading, parent, redact, scratch
+from tasks.shown import shown, shown_url
+from tasks.storage import Identity, find, join, open_for_reading, parent, scratch
 
 MERGE_ATTEMPTS = 10
 _STORE_ATTEMPTS = 4
@@ -144,7 +145,7 @@ class _Tagger:
 
 def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
     there = None if target == source else _identity(target)
-    with writing(target), scratch(target) as new:
+    with writing(target), scratch(target, like=source) as new:
         with ledger.open_ledger(source, target) as failures:
             tagger.start(source, failures)
             read = _rewrite(source, new, tagger)
@@ -214,7 +215,7 @@ def merge_manifest(plan: ManifestPlan, fields: Fields, videos: Videos, retag: bo
             time.sleep(2**attempt)
         except (ManifestError, ManifestChanged) as error:
             return Merged(plan, None, str(error))
-    return Merged(plan, None, f"{manifest.target}: {problem}")
+    return Merged(plan, None, f"{shown_url(manifest.target)}: {problem}")
 
 
 @task(
@@ -232,6 +233,6 @@ def merge_tags(
     problems = [manifest.problem for manifest in merged if manifest.problem]
     return Completed(
         name="Partial" if problems else "Completed",
-        message=redact("; ".join(problems[:3])),
+        message=shown("; ".join(problems[:3])),
         data=merged,
     )

@@ -21,6 +21,7 @@ from tasks.errors import (
 from tasks.manifests import Fields, Sample
 from tasks.manifests.files import open_manifest
 from tasks.manifests.listing import list_manifests
+from tasks.shown import shown_url
 from tasks.storage import absolute, join, name, parent, require_writable
 
 # Reading many small manifests is waiting for the storage, not work.
@@ -167,8 +168,8 @@ def find_manifests(
         other = by_target.setdefault(manifest.target, manifest.url)
         if other != manifest.url:
             raise ConfigurationError(
-                f"{other} and {manifest.url} have the same name and would both become "
-                f"{manifest.target}: tag them into different output folders."
+                f"{shown_url(other)} and {shown_url(manifest.url)} have the same name and would "
+                f"both become {shown_url(manifest.target)}: tag them into different output folders."
             )
     return manifests
 
@@ -184,11 +185,13 @@ def plan(
     with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
         read = partial(_plan_one, fields=fields, videos=videos, retag=retag)
         plans = list(readers.map(read, manifests))
-    for folder in sorted({parent(p.manifest.target) for p in plans if p.needs_merge}):
+    folders = {parent(p.manifest.target): p.manifest for p in plans if p.needs_merge}
+    for folder, manifest in sorted(folders.items()):
         try:
             require_writable(folder)
         except StorageError as error:
-            raise ConfigurationError(f"{folder} {error.reason}.") from error
+            way_out = "; name another folder by --output" if manifest.target == manifest.url else ""
+            raise ConfigurationError(f"{shown_url(folder)} {error.reason}{way_out}.") from error
     return plans
 
 

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from tasks.errors import ConfigurationError
+from tasks.shown import shown_url
+from tasks.storage import name
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ COMPRESSIONS = frozenset({".gz", ".zst", ".bz2"})
 def extensions(url: str) -> tuple[str, str]:
     """The format's extension and the compression's, each "" when it is not a known one:
     ``a/B.JSONL.gz`` -> ``(".jsonl", ".gz")``."""
-    stem, dot, last = url.rpartition("/")[2].lower().rpartition(".")
+    stem, dot, last = name(url).lower().rpartition(".")
     compression = dot + last if dot + last in COMPRESSIONS else ""
     if compression:
         _, dot, last = stem.rpartition(".")
@@ -122,7 +124,7 @@ def format_of(url: str) -> ManifestFormat:
     if not extension:
         known = ", ".join(FORMATS)
         raise ConfigurationError(
-            f"{url} is not a manifest that can be read: its name must end in one of {known} "
-            f"(text also with {', '.join(sorted(COMPRESSIONS))})."
+            f"{shown_url(url)} is not a manifest that can be read: its name must end in one of "
+            f"{known} (text also with {', '.join(sorted(COMPRESSIONS))})."
         )
     return _format(extension, compression)

@@ -14,7 +14,8 @@ from tasks.errors import (
     TransientError,
 )
 from tasks.manifests import ManifestFormat, format_of, needs_random_access
-from tasks.storage import Identity, redact
+from tasks.shown import shown_url
+from tasks.storage import Identity
 
 
 class OpenManifest(NamedTuple):
@@ -60,7 +61,7 @@ def writing(url: str) -> Iterator[None]:
         yield
     except StorageError as error:
         if error.kind is FailureKind.CHANGED:
-            raise ManifestChanged(f"{redact(url)} {error.reason}.") from error
+            raise ManifestChanged(f"{shown_url(url)} {error.reason}.") from error
         raise _named(url, error, "cannot be written: ") from error
 
 
@@ -72,5 +73,5 @@ def replace(url: str, file: Path, expected: Identity | None) -> None:
 
 def _named(url: str, error: StorageError, what: str = "") -> ManifestError | TransientError:
     if error.transient:
-        return TransientError(f"{redact(url)}: {error.reason}")
+        return TransientError(f"{shown_url(url)}: {error.reason}")
     return ManifestError(url, what + error.reason)

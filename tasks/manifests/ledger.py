@@ -9,6 +9,7 @@ It tells the state after the last merge of that manifest: written anew each time
 nothing fails any more.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +18,25 @@ from typing import BinaryIO
 
 from tasks.errors import ManifestError
 from tasks.manifests.files import writing
-from tasks.storage import overwrite, redact, remove, scratch
+from tasks.shown import shown, shown_url
+from tasks.storage import MAX_NAME_BYTES, join, name, overwrite, parent, remove, scratch
 
 LEDGER_SUFFIX = ".failures"
 BUFFER_BYTES = 1 << 20
 
 
 def ledger_of(manifest: str) -> str:
-    """Where the failures of this manifest are written."""
-    return manifest + LEDGER_SUFFIX
+    """Return the URL of a manifest's ledger.
+
+    A name that would be longer than file systems take is shortened, with a hash of the whole name
+    in place of the rest: ``<first part>.<8 hex digits>.failures``.
+    """
+    encoded = name(manifest).encode(errors="surrogateescape")
+    if len(encoded) + len(LEDGER_SUFFIX) <= MAX_NAME_BYTES:
+        return manifest + LEDGER_SUFFIX
+    suffix = f".{hashlib.sha256(encoded).hexdigest()[:8]}{LEDGER_SUFFIX}"
+    short = encoded[: MAX_NAME_BYTES - len(suffix)].decode(errors="ignore")
+    return join(parent(manifest), short + suffix)
 
 
 class Ledger:
@@ -37,7 +48,7 @@ class Ledger:
 
     def __init__(self, manifest: str, file: BinaryIO) -> None:
         self.entries = 0
-        self._manifest, self._file = redact(manifest), file
+        self._manifest, self._file = shown_url(manifest), file
         self._time = datetime.now(UTC).isoformat(timespec="seconds")
 
     def add(self, line: int | None, video: str | None, error: str, reason: str) -> None:
@@ -45,9 +56,9 @@ class Ledger:
         entry = {
             "manifest": self._manifest,
             "line": line,
-            "video": None if video is None else redact(video),
+            "video": None if video is None else shown_url(video),
             "error": error,
-            "reason": reason,
+            "reason": shown(reason),
             "time": self._time,
         }
         self._file.write(json.dumps(entry, ensure_ascii=False).encode(errors="replace") + b"\n")
@@ -64,7 +75,7 @@ def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
         TransientError: the store did not answer.
     """
     url = ledger_of(target)
-    with writing(url), scratch(url) as path:
+    with writing(url), scratch(url, like=manifest) as path:
         with path.open("wb", buffering=BUFFER_BYTES) as file:
             ledger = Ledger(manifest, file)
             yield ledger

@@ -3,7 +3,8 @@
 from tasks.errors import ConfigurationError, FailureKind, StorageError
 from tasks.manifests import format_of, is_manifest
 from tasks.manifests.ledger import LEDGER_SUFFIX
-from tasks.storage import absolute, list_files, redact
+from tasks.shown import shown_url
+from tasks.storage import absolute, list_files
 
 
 def list_manifests(pattern: str) -> list[str]:
@@ -17,17 +18,17 @@ def list_manifests(pattern: str) -> list[str]:
     """
     url = absolute(pattern)
     if url.endswith(LEDGER_SUFFIX):
-        raise ConfigurationError(f"{redact(url)} is a failure ledger, not a manifest.")
+        raise ConfigurationError(f"{shown_url(url)} is a failure ledger, not a manifest.")
     try:
         files = list_files(url)
     except StorageError as error:
-        raise ConfigurationError(f"{redact(url)} cannot be listed: {_why(error)}.") from error
+        raise ConfigurationError(f"{shown_url(url)} cannot be listed: {_why(error)}.") from error
     if files == [url]:
         format_of(url)
         return files
     manifests = [file for file in files if is_manifest(file)]
     if not manifests:
-        raise ConfigurationError(f"There is no manifest at {redact(url)}.")
+        raise ConfigurationError(f"There is no manifest at {shown_url(url)}.")
     return manifests
 
 

@@ -7,7 +7,7 @@ Settings come from where each tool's user expects them: the AWS environment, pro
 for public buckets) for every store. Nothing here takes, keeps or prints a credential.
 """
 
-from tasks.storage.failures import describe, redact, storage_errors, translated
+from tasks.storage.failures import describe, storage_errors, translated
 from tasks.storage.files import (
     Identity,
     OpenFile,
@@ -21,9 +21,11 @@ from tasks.storage.files import (
     scratch,
 )
 from tasks.storage.listing import list_files
+from tasks.storage.local import MAX_NAME_BYTES
 from tasks.storage.paths import absolute, is_remote, join, name, parent, resolve
 
 __all__ = [
+    "MAX_NAME_BYTES",
     "Identity",
     "OpenFile",
     "absolute",
@@ -37,7 +39,6 @@ __all__ = [
     "open_for_reading",
     "overwrite",
     "parent",
-    "redact",
     "remove",
     "replace",
     "require_writable",

@@ -5,12 +5,12 @@ compare costs half a second in every decoder process, and a run on local files n
 """
 
 import errno
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tasks.errors import FailureKind, StorageError, TaggingError
+from tasks.shown import shown
 
 _ERROR_BASES = (
     ("botocore.exceptions", "BotoCoreError"),
@@ -98,19 +98,11 @@ def _kind(error: BaseException) -> FailureKind:
     return FailureKind.MEMORY if "MemoryError" in names else FailureKind.UNREADABLE
 
 
-def redact(text: str) -> str:
-    """The text without what may be secret in its URLs: user, password and query."""
-    text = re.sub(r"(\w://)[^/@\s]+@", r"\1", text)
-    return re.sub(r"(\w://[^\s?'\"]+)\?[^\s'\",;)]*=[^\s'\",;)]*", r"\1?...", text)
-
-
 def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
-    if isinstance(error, TaggingError):
-        return str(error)
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return redact(" ".join(str(text).split()))[:_MESSAGE_CHARACTERS].rstrip(".")
+    return shown(str(text).strip())[:_MESSAGE_CHARACTERS].rstrip(".")
 
 
 def _response(error: BaseException) -> dict[str, dict[str, object]]:

@@ -18,7 +18,7 @@ from fsspec.spec import AbstractFileSystem
 from tasks.errors import FailureKind, StorageError
 from tasks.storage import local
 from tasks.storage.failures import translated
-from tasks.storage.paths import is_remote, name, parent, resolve
+from tasks.storage.paths import is_remote, parent, read_only_scheme, resolve
 
 READ_BUFFER_BYTES = 1 << 20
 
@@ -149,19 +149,20 @@ class _Reader(io.RawIOBase):
 
 
 @contextmanager
-def scratch(url: str) -> Iterator[Path]:
+def scratch(url: str, like: str | None = None) -> Iterator[Path]:
     """Make a temporary file to write a new version of ``url`` to before :func:`replace`.
 
+    Args:
+        url: the file to come.
+        like: a file which a new file must not be more public than.
+
     Raises:
-        StorageError: the folder of a local ``url`` takes no files.
+        StorageError: there is no such store, or its local folder takes no files.
     """
-    fs, path = resolve(url)
-    folder = None
-    if isinstance(fs, LocalFileSystem):
-        path = os.path.realpath(path)
-        folder = parent(path)
     with translated():
-        file = local.make_scratch(folder, name(path))
+        fs, path = resolve(url)
+        target = Path(os.path.realpath(path)) if isinstance(fs, LocalFileSystem) else None
+        file = local.make_scratch(target, None if like is None or is_remote(like) else Path(like))
     try:
         yield file
     finally:
@@ -207,7 +208,7 @@ def overwrite(url: str, file: Path) -> None:
     elif hasattr(fs, "call_s3"):
         from tasks.storage import s3
 
-        s3.upload(fs, path, file, {}, {})
+        s3.overwrite(fs, path, file)
     else:
         _put_and_move(fs, path, file)
 
@@ -221,20 +222,26 @@ def remove(url: str) -> None:
 
 
 def require_writable(folder: str) -> None:
-    """Check that a folder takes files; whether a remote one does is known when it is tried.
+    """Check that a folder takes files, as far as that is known before it is tried.
 
     Raises:
-        StorageError: no permission.
+        StorageError: no permission, or a store that is only read.
     """
+    if scheme := read_only_scheme(folder):
+        raise StorageError(FailureKind.UNSUPPORTED, f"cannot be written: {scheme}:// is only read")
     if not is_remote(folder) and not local.is_writable(folder):
         raise StorageError(FailureKind.FORBIDDEN, "cannot be written: no permission")
 
 
 def _put_and_move(fs: AbstractFileSystem, path: str, file: Path) -> None:
-    hidden = f"{parent(path)}/.{name(path)}.{uuid.uuid4().hex}.tmp"
+    hidden = f"{parent(path)}/.{uuid.uuid4().hex}.tmp"
     try:
         fs.put_file(str(file), hidden)
-        fs.mv(hidden, path)
+        if type(fs).mv is AbstractFileSystem.mv:  # that takes "[" in a name for a pattern
+            fs.cp_file(hidden, path)
+            fs.rm_file(hidden)
+        else:
+            fs.mv(hidden, path)
     except BaseException:
         with suppress(FileNotFoundError):
             fs.rm_file(hidden)

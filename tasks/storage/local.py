@@ -13,20 +13,34 @@ from pathlib import Path
 
 from tasks.errors import FailureKind, StorageError
 
+MAX_NAME_BYTES = 255
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
-def make_scratch(folder: str | None, name: str) -> Path:
-    """Make a new empty file: hidden in the folder of a local target (a rename does not cross file
-    systems), in the temporary folder for a remote one."""
-    if folder is None:
-        handle, path = tempfile.mkstemp(prefix=f"{name[:100]}.")
-    else:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        path = str(Path(folder) / f".{name[:100]}.{uuid.uuid4().hex}.tmp")
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    os.close(handle)
-    return Path(path)
+def make_scratch(target: Path | None, like: Path | None = None) -> Path:
+    """Make a new empty file: hidden beside a local ``target`` (a rename does not cross file
+    systems), in the temporary folder for a remote one.
+
+    No one may read it who may not read ``target``, whose mode it gets when it replaces it, or for
+    a new target ``like``.
+    """
+    if target is None:
+        handle, path = tempfile.mkstemp()
+        os.close(handle)
+        return Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = _hidden(target, f".{uuid.uuid4().hex}.tmp")
+    mode = 0o600 if target.exists() else 0o666
+    if like is not None and like.exists():
+        mode &= like.stat().st_mode | 0o600
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    return new
+
+
+def _hidden(target: Path, suffix: str) -> Path:
+    """A hidden name beside ``target``, within the bytes that a file system takes for a name."""
+    name = target.name.encode()[: MAX_NAME_BYTES - len(suffix) - 1].decode(errors="ignore")
+    return target.with_name(f".{name}{suffix}")
 
 
 def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
@@ -37,10 +51,10 @@ def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
             the file.
     """
     target = Path(os.path.realpath(path))
-    with _beside(target, file) as new, _locked(target):
+    with _staged_in_same_folder(target, file) as new, _locked(target):
         if not is_expected():
             raise StorageError(FailureKind.CHANGED, "has changed since it was read")
-        _take_over(target, new)
+        _copy_mode_and_owner(target, new)
         with new.open("rb") as written:
             os.fsync(written.fileno())
         new.rename(target)
@@ -49,18 +63,18 @@ def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
 
 def is_writable(folder: str) -> bool:
     """Whether files can be made in a folder, or the folder itself where it does not exist yet."""
-    place = Path(folder)
-    while not place.exists():
-        place = place.parent
-    return os.access(place, os.W_OK | os.X_OK, effective_ids=True)
+    path = Path(folder)
+    while not path.exists():
+        path = path.parent
+    return os.access(path, os.W_OK | os.X_OK, effective_ids=True)
 
 
 @contextmanager
-def _beside(target: Path, file: Path) -> Iterator[Path]:
+def _staged_in_same_folder(target: Path, file: Path) -> Iterator[Path]:
     if file.parent.resolve() == target.parent and file.name.startswith("."):
         yield file
         return
-    copy = make_scratch(str(target.parent), target.name)
+    copy = make_scratch(target)
     try:
         shutil.copyfile(file, copy)
         yield copy
@@ -75,9 +89,9 @@ def _locked(target: Path) -> Iterator[None]:
     Not a lock on the folder itself: NFS locks only what is open for writing. A file system that
     cannot lock at all (Lustre without its option) leaves a gap as wide as a rename.
     """
-    path = target.with_name(f".{target.name}.lock")
+    path = _hidden(target, ".lock")
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError as error:
@@ -96,7 +110,7 @@ def _locked(target: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _take_over(target: Path, new: Path) -> None:
+def _copy_mode_and_owner(target: Path, new: Path) -> None:
     try:
         old = target.stat()
     except FileNotFoundError:

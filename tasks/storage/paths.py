@@ -3,35 +3,49 @@
 import os
 import posixpath
 import re
+from urllib.parse import unquote
 
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
+from tasks.errors import FailureKind, StorageError
 from tasks.storage.failures import translated
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-_CHAINED = re.compile(r"[A-Za-z0-9+.\-]+(?:://[^:]*)?::")
+# fsspec chains file systems by "::", which is also just a part of some names (s3://b/a::b.mp4). So
+# a chain is only what begins with a cache, or with a member of an archive.
+_URL = re.compile(
+    r"(?P<head>(?:(?:simplecache|filecache|blockcache|cached)::)*"
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://)?)(?P<path>.*)",
+    re.DOTALL,
+)
+_ARCHIVES = frozenset({"zip", "tar", "libarchive", "reference", "dir"})
 _LOCAL = re.compile(r"(?:file|local)://")
+_LOCALHOST = re.compile(r"file://localhost(?=/)")
+
+# Stores that fsspec only reads from, or writes to in a way that no web server expects.
+_READ_ONLY = frozenset({"http", "https", "data", "zip", "tar", "libarchive", "reference", "github",
+                        "gist", "git"})  # fmt: skip
+_SCHEME = re.compile(r"(?:^|::)([A-Za-z][A-Za-z0-9+.\-]*)://")
 
 
 def is_remote(path_or_url: str) -> bool:
     """Whether this is a URL of a store (``file://`` and plain paths are local)."""
-    url = _URL.match(path_or_url) or _CHAINED.match(path_or_url)
-    return bool(url) and not _LOCAL.match(path_or_url)
+    return bool(_split(path_or_url)[0]) and not _LOCAL.match(path_or_url)
 
 
 def absolute(path_or_url: str) -> str:
-    """One spelling for each place: local paths absolute and without ``file://``, URLs as given."""
+    """Return one spelling for each file: local paths absolute and without ``file://``, URLs as
+    given."""
     if is_remote(path_or_url):
         return path_or_url
-    local = _LOCAL.sub("", path_or_url, count=1)
-    return os.path.abspath(local)  # noqa: PTH100 - Path.resolve would follow links
+    return os.path.abspath(_local(path_or_url))  # noqa: PTH100 - Path.resolve would follow links
 
 
 def join(base: str, path: str) -> str:
-    """The URL of a sample's path: absolute paths and URLs as they are, others below ``base``.
+    """Return the URL of a sample's path: absolute paths and URLs as they are, others below
+    ``base``.
 
     Relative paths climb (``../videos/a.mp4``) and object keys do not, so ``..`` is worked out
     here, never above the bucket.
@@ -41,45 +55,82 @@ def join(base: str, path: str) -> str:
     if path.startswith("/") or _LOCAL.match(path):
         return absolute(path)
     if not is_remote(base):
-        return posixpath.normpath(posixpath.join(_LOCAL.sub("", base, count=1), path))
-    scheme, _, place = base.rpartition("://")
-    root, *folders = place.removesuffix("/").split("/")
+        return posixpath.normpath(posixpath.join(_local(base), path))
+    head, folder, tail = _split(base)
+    parts = folder.removesuffix("/").split("/") if folder else []
+    root = 0 if tail else 1  # an archive has no bucket
     for part in path.split("/"):
         if part == "..":
-            folders = folders[:-1]
+            parts = parts[:root] + parts[root:-1]
         elif part != ".":  # "" stays: s3://b/a//c is another key than s3://b/a/c
-            folders.append(part)
-    return f"{scheme}://{'/'.join([root, *folders])}"
+            parts.append(part)
+    return f"{head}{'/'.join(parts)}{tail}"
 
 
 def parent(url: str) -> str:
-    """The folder of a file: ``s3://b/a/x.jsonl`` -> ``s3://b/a``."""
-    return url.rpartition("/")[0] or "/"
+    """Return the folder of a file: ``s3://b/a/x.jsonl`` -> ``s3://b/a``."""
+    head, path, tail = _split(url)
+    return f"{head}{path.rpartition('/')[0]}{tail}" or "/"
 
 
 def name(url: str) -> str:
-    """The last part of a path or URL."""
-    return url.rstrip("/").rpartition("/")[2]
+    """Return the last part of a path or URL."""
+    return _split(url)[1].rstrip("/").rpartition("/")[2]
 
 
+def with_path(url: str, path: str) -> str:
+    """Return ``url`` with the path of another file in the same file system."""
+    head, _, tail = _split(url)
+    return f"{head}{path.lstrip('/')}{tail}" if head else path
+
+
+def read_only_scheme(url: str) -> str | None:
+    """Return the scheme of the store that can only be read, if there is one in a URL."""
+    return next((scheme for scheme in _SCHEME.findall(url) if scheme in _READ_ONLY), None)
+
+
+@translated()
 def resolve(url: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of a path or URL, and the path in it. Its listings are never cached.
+    """Return the file system of a path or URL, and the path in it. Listings are never cached.
 
     Raises:
         StorageError: no installed package speaks this protocol, or the URL is none.
     """
+    if not url.isascii() and any("\ud800" <= char <= "\udfff" for char in url):
+        # Neither a database nor JSON nor a store can hold such a name.
+        raise StorageError(FailureKind.UNREADABLE, "its name, or that of a folder, is not UTF-8")
     if not is_remote(url):
         # Not by url_to_fs: it takes "::" and "~" in a file's name for syntax of its own.
         return LocalFileSystem(), absolute(url)
-    with translated():
-        if _CHAINED.match(url):
-            fs, path = url_to_fs(url)
-        else:
-            store = fsspec.get_filesystem_class(url.partition("://")[0])
-            fs, path = store(**store._get_kwargs_from_urls(url)), store._strip_protocol(url)
+    head, _, tail = _split(url)
+    if tail or "::" in head:
+        fs, path = url_to_fs(url)
+    else:
+        store = fsspec.get_filesystem_class(head.removesuffix("://"))
+        fs, path = store(**store._get_kwargs_from_urls(url)), store._strip_protocol(url)
     if hasattr(fs.dircache, "use_listings_cache"):
         # A cached listing hides last night's new manifests and gives old identities. Set here
         # since not every file system takes it as an argument (sftp hands it to paramiko).
         fs.dircache.use_listings_cache = False
         fs.dircache.clear()
     return fs, path
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Part a URL into what stands before its path, the path, and the rest of a chain:
+    ``zip://a/b.mp4::s3://c/d.zip`` -> ``zip://``, ``a/b.mp4``, ``::s3://c/d.zip``."""
+    match = _URL.fullmatch(url)
+    assert match is not None  # it matches any text
+    path, tail = match["path"], ""
+    if match["scheme"] in _ARCHIVES:
+        path, chain, rest = path.partition("::")
+        tail = chain + rest
+    return match["head"], path, tail
+
+
+def _local(path_or_url: str) -> str:
+    """Return the path of a local file. Only ``file://`` is a URL, so percent-encoded."""
+    if path_or_url.startswith("file://"):
+        path = _LOCALHOST.sub("", path_or_url, count=1).removeprefix("file://")
+        return unquote(path, errors="surrogateescape")
+    return path_or_url.removeprefix("local://")

@@ -1,7 +1,10 @@
 """What s3fs does not do: stream an object by one request, and replace it on a condition."""
 
 import io
-from contextlib import suppress
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +12,19 @@ from fsspec.asyn import sync
 from s3fs import S3FileSystem
 
 from tasks.errors import FailureKind, StorageError
-from tasks.storage.failures import describe, error_code, storage_errors
+from tasks.storage.failures import describe, error_code
+
+_log = logging.getLogger(__name__)
+_probed: set[tuple[S3FileSystem, str]] = set()
 
 _READ_ATTEMPTS = 5
 PART_BYTES = 32 << 20
 """Above this an object is uploaded in parts, of which one at a time is in memory."""
-_MOST_PARTS = 10_000  # of S3
+MAX_PARTS = 10_000  # of S3
 
-# What an object keeps when it is replaced. Not its tags and access list: each costs a request and
-# a permission of its own.
-_KEPT = (
+# Headers that an object keeps when it is replaced. Not its tags and access list: each costs a
+# request and a permission of its own.
+_PRESERVED_HEADERS = (
     "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType",
     "Metadata", "ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled", "StorageClass",
 )  # fmt: skip
@@ -29,8 +35,8 @@ class ObjectStream(io.RawIOBase):
     """The bytes of an object from start to end by a single GET, which also tells its identity.
 
     ``fs.open`` asks HEAD first and then in blocks: twice the requests for a small manifest. A
-    connection lost on the way is taken up where it broke, on condition that the object is still
-    the same one.
+    connection lost on the way is resumed where it broke, on condition that the object is still the
+    same one.
 
     Attributes:
         info: ``size`` and ``ETag``, as in ``fs.info``.
@@ -63,9 +69,9 @@ class ObjectStream(io.RawIOBase):
                     self._get(Range=f"bytes={self._position}-")
                 data: bytes = sync(self._fs.loop, self._body.read, len(buffer))
                 break
-            except storage_errors() as error:
+            except Exception as error:
                 self._drop()
-                if attempt == _READ_ATTEMPTS or describe(error).kind != "unreachable":
+                if attempt == _READ_ATTEMPTS or not describe(error).transient:
                     raise
         buffer[: len(data)] = data
         self._position += len(data)
@@ -87,70 +93,121 @@ def replace(fs: S3FileSystem, path: str, file: Path, expected: str | None) -> No
     """Put ``file`` at ``path`` if the object there still has the entity tag ``expected`` (None:
     if there is no object). The store decides, in the same step that makes it visible.
 
+    Some stores that speak S3's protocol ignore the condition (rclone 1.75) or ignore it for
+    uploads in parts (moto 5.2). So the object is also looked at just before that step: what
+    another program writes in between is lost there, and the log says so once a bucket.
+
     Raises:
         StorageError: ``changed``: another object is there now; or this store cannot write on a
             condition.
     """
     condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": f'"{expected}"'}
+    with _refusals():
+        _warn_of_ignored_conditions(fs, path)
+        _upload(fs, path, file, condition)
+
+
+def overwrite(fs: S3FileSystem, path: str, file: Path) -> None:
+    """Put ``file`` at ``path``, whatever is there."""
+    _upload(fs, path, file, {})
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
     try:
-        kept = {} if expected is None else _kept(fs, path, expected)
-        upload(fs, path, file, kept, condition)
-    except storage_errors() as error:
+        yield
+    except Exception as error:
         code = error_code(error)
         if code in _CHANGED or isinstance(error, FileExistsError):
             raise StorageError(FailureKind.CHANGED, "has changed since it was read") from error
         if code in ("NotImplemented", "501"):
             raise StorageError(
-                FailureKind.UNREADABLE,
+                FailureKind.UNSUPPORTED,
                 "its store cannot write on a condition (If-Match), so work could get lost",
             ) from error
         raise
 
 
-def upload(
-    fs: S3FileSystem, path: str, file: Path, kept: dict[str, Any], condition: dict[str, str]
-) -> None:
+def _upload(fs: S3FileSystem, path: str, file: Path, condition: dict[str, str]) -> None:
     """Upload a file, in parts when it is large. Parts of an upload that was killed are invisible
     but paid for: a lifecycle rule of the bucket (AbortIncompleteMultipartUpload) removes them."""
     bucket, key, _ = fs.split_path(path)
-    place, size = {"Bucket": bucket, "Key": key}, file.stat().st_size
+    target, size = {"Bucket": bucket, "Key": key}, file.stat().st_size
+    preserved = _check(fs, target, condition)
     if size <= PART_BYTES:
-        fs.call_s3("put_object", Body=file.read_bytes(), **place, **kept, **condition)
+        fs.call_s3("put_object", Body=file.read_bytes(), **target, **preserved, **condition)
         return
-    started = fs.call_s3("create_multipart_upload", **place, **kept)
-    place["UploadId"] = started["UploadId"]
+    started = fs.call_s3("create_multipart_upload", **target, **preserved)
+    upload = {**target, "UploadId": started["UploadId"]}
     try:
-        parts = _upload_parts(fs, place, file, max(PART_BYTES, -(-size // _MOST_PARTS)))
-        # Amazon checks the condition below; some that speak its protocol (moto 5.2 among them)
-        # overlook it there. For these the gap is one request wide.
-        if "IfMatch" in condition:
-            _kept(fs, path, condition["IfMatch"].strip('"'))
-        elif "IfNoneMatch" in condition and fs.exists(path):
-            raise StorageError(FailureKind.CHANGED, "has been written by someone else")
+        parts = _upload_parts(fs, upload, file, max(PART_BYTES, -(-size // MAX_PARTS)))
+        _check(fs, target, condition)
         fs.call_s3(
-            "complete_multipart_upload", MultipartUpload={"Parts": parts}, **place, **condition
+            "complete_multipart_upload", MultipartUpload={"Parts": parts}, **upload, **condition
         )
     except BaseException:
-        with suppress(*storage_errors()):  # what stopped the upload says more
-            fs.call_s3("abort_multipart_upload", **place)
+        with suppress(Exception):  # what stopped the upload says more
+            fs.call_s3("abort_multipart_upload", **upload)
         raise
 
 
 def _upload_parts(
-    fs: S3FileSystem, place: dict[str, str], file: Path, part_bytes: int
-) -> list[dict[str, Any]]:
-    parts: list[dict[str, Any]] = []
+    fs: S3FileSystem, upload: dict[str, str], file: Path, part_bytes: int
+) -> list[dict[str, str | int]]:
+    parts: list[dict[str, str | int]] = []
     with file.open("rb") as source:
         while data := source.read(part_bytes):
             number = len(parts) + 1
-            part = fs.call_s3("upload_part", Body=data, PartNumber=number, **place)
+            part = fs.call_s3("upload_part", Body=data, PartNumber=number, **upload)
             parts.append({"PartNumber": number, "ETag": part["ETag"]})
     return parts
 
 
-def _kept(fs: S3FileSystem, path: str, expected: str) -> dict[str, Any]:
-    bucket, key, _ = fs.split_path(path)
-    head = fs.call_s3("head_object", Bucket=bucket, Key=key)
-    if head["ETag"].strip('"') != expected:
+def _check(fs: S3FileSystem, target: dict[str, str], condition: dict[str, str]) -> dict[str, Any]:
+    """Compare the object at ``target`` with the condition; the headers that its successor keeps."""
+    if not condition:
+        return {}
+    try:
+        head = fs.call_s3("head_object", **target)
+    except FileNotFoundError:
+        head = None
+    if (head and head["ETag"]) != condition.get("IfMatch"):
         raise StorageError(FailureKind.CHANGED, "has changed since it was read")
-    return {name: head[name] for name in _KEPT if name in head}
+    return {name: head[name] for name in _PRESERVED_HEADERS if name in head} if head else {}
+
+
+def _warn_of_ignored_conditions(fs: S3FileSystem, path: str) -> None:
+    """Find out, once a bucket, whether the store honours If-Match; log it when it does not."""
+    bucket, key, _ = fs.split_path(path)
+    if (fs, bucket) in _probed:
+        return
+    folder, slash, _ = key.rpartition("/")
+    if not _honours_conditions(fs, bucket, f"{folder}{slash}.{uuid.uuid4().hex}.probe"):
+        _log.warning(
+            "s3://%s: its store ignores If-Match. What another program writes to a manifest in "
+            "the moment in which this run replaces it is lost.",
+            bucket,
+        )
+    _probed.add((fs, bucket))
+
+
+def _honours_conditions(fs: S3FileSystem, bucket: str, new_key: str) -> bool:
+    """Ask for a write on a condition that does not hold. Of a new key, so that no object is at
+    risk: a store that honours the condition refuses, and nothing is written."""
+
+    def is_refused() -> bool:
+        try:
+            fs.call_s3("put_object", Bucket=bucket, Key=new_key, Body=b"", IfMatch='"0"')
+        except OSError as error:
+            if describe(error).transient:
+                raise
+            return True
+        return False
+
+    if is_refused():
+        return True
+    # Once more: MinIO before 2025 overlooks the condition where there is no object, and only there.
+    honoured = is_refused()
+    with suppress(OSError):  # without the permission to delete, an empty hidden object stays
+        fs.call_s3("delete_object", Bucket=bucket, Key=new_key)
+    return honoured

@@ -100,4 +100,4 @@ def test_describe_leaves_what_is_sorted() -> None:
 
 def test_reasons_hold_no_secrets() -> None:
     text = "403, url='https://me:pw@h/a.mp4?X-Amz-Signature=abc&X-Amz-Credential=d'"
-    assert storage.describe(OSError(text)).reason == "403, url='https://h/a.mp4?...'"
+    assert storage.describe(OSError(text)).reason == "403, url='https://h/a.mp4?..."

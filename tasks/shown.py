@@ -1,0 +1,48 @@
+"""Text that leaves the project, for logs, pages, ledgers and terminals: no secret is in it, and no
+character that acts on a screen."""
+
+import re
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+# A local path, perhaps in quotes: its "?", "#" and "@" are part of a name.
+_LOCAL = re.compile(r"\W*/")
+# Controls (C0, C1), separators of lines, marks that change the direction of text or are not seen,
+# and halves of surrogate pairs.
+_ACTING = re.compile(
+    "[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+
+
+def shown(text: str) -> str:
+    """Make a sentence fit to be shown, with the URLs in it.
+
+    It takes a URL to end at the next blank: use :func:`shown_url` for what is known as one.
+    """
+    return _escaped(re.sub(r"[^ ]+", lambda word: _redacted(word[0]), text))
+
+
+def shown_url(url: str) -> str:
+    """Make a path or URL fit to be shown: user and password go, and what follows "?" or "#"."""
+    return _escaped(_redacted(url))
+
+
+def _redacted(word: str) -> str:
+    scheme = _SCHEME.search(word)
+    if scheme is None:
+        if _LOCAL.match(word):
+            return word
+        word = re.sub(r"^[^/:@]+:.*@", "", word, flags=re.DOTALL)  # KEY:SECRET@bucket
+        return re.sub(r"\?.*=.*", "?...", word, flags=re.DOTALL)
+    start, rest = word[: scheme.end()], word[scheme.end() :]
+    path = re.split("[?#]", rest, maxsplit=1)[0]
+    query = rest[len(path) :]
+    # A password may hold any of "/@?#:", so whatever looks like one goes up to the last "@".
+    if re.match("[^/]*[:@]", path):
+        if "@" in query:
+            return f"{start}..."
+        path = path.rpartition("@")[2]
+    return f"{start}{path}{query and query[0] + '...'}"
+
+
+def _escaped(text: str) -> str:
+    return _ACTING.sub(lambda char: char[0].encode("unicode_escape").decode(), text)
