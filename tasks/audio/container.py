@@ -1,4 +1,4 @@
-"""Open a container that nobody vouches for: quickly, by its content, and nothing beside it."""
+"""Open an untrusted container by its content, without opening any other file."""
 
 import logging
 from collections.abc import Iterator
@@ -13,8 +13,6 @@ from av.container import InputContainer
 from tasks.audio.extent import Readable, is_known
 from tasks.errors import VideoError
 
-EXACT_EDITS_SECONDS = 300.0
-
 _MESSAGE_CHARACTERS = 200
 
 # Formats that are lists of other files, network sessions, or pictures: never a video.
@@ -26,8 +24,6 @@ _OPTIONS = {
     "protocol_whitelist": "",
     # Else FFmpeg visits every fragment of an MP4 before the first packet: 2 s for an hour.
     "fflags": "+ignidx",
-    # Else it reads the end of a transport stream just to tell its length.
-    "skip_estimate_duration_from_pts": "1",
 }
 
 # FFmpeg's last error message travels with the exception; none goes to a terminal.
@@ -36,48 +32,49 @@ logging.getLogger("libav").propagate = False
 
 
 @contextmanager
-def open_container(file: Readable) -> Iterator[InputContainer]:
-    """The container in ``file``, with at least one stream of pictures or sound.
+def open_container(
+    file: Readable, *, exact_edits: bool = True, thorough: bool = False
+) -> Iterator[InputContainer]:
+    """Open the container in ``file``, which has at least one audio or video stream.
+
+    Args:
+        exact_edits: apply an MP4's edit list sample by sample, which takes FFmpeg 15 ms for an
+            hour. Even without it FFmpeg leaves out the priming of a codec.
+        thorough: look for streams at the end of the file too, where that is where they are found.
 
     Raises:
         VideoError: ``not-media``, or ``corrupt`` where it begins as media do.
         MemoryError: its header wants more than the process may have.
     """
+    options = {} if exact_edits else {"advanced_editlist": "0"}
+    if not thorough:
+        # FFmpeg reads the end of a transport stream to tell its length: another request.
+        options["skip_estimate_duration_from_pts"] = "1"
     try:
-        container = _open(file)
+        container = _open(file, options)
     except av.error.FFmpegError as error:
         _refuse(error, file)
     with container:
         if not len(container.streams) and is_known(file):
             raise VideoError("corrupt", "cut off, or broken, before its first stream")
         if not container.streams.audio and not container.streams.video:
-            raise VideoError("not-media", f"no pictures nor sound, but {container.format.name}")
+            raise VideoError(
+                "not-media", f"no audio or video stream (format {container.format.name})"
+            )
         yield container
 
 
-def _open(file: Readable) -> InputContainer:
-    """Open a file so that the length of the video costs next to nothing."""
+def _open(file: Readable, options: dict[str, str]) -> InputContainer:
     # PyAV's log callback sees every message before it drops it, some for each entry of an index:
     # 40 ms for an hour of MP4. So it is there for what failed, and once the header is read.
     av.logging.set_level(None)
     try:
-        container = _open_with(file, {"advanced_editlist": "0"})
-        if _deserves_exact_edits(container):
-            container.close()
-            container = _open_with(file, {})
+        container = _open_with(file, options)
     except av.error.FFmpegError:
         av.logging.set_level(av.logging.ERROR)
-        container = _open_with(file, {})
+        container = _open_with(file, options)
     av.logging.set_level(av.logging.ERROR)
     return container
-
-
-def _deserves_exact_edits(container: InputContainer) -> bool:
-    # To apply an edit list sample by sample takes FFmpeg 15 ms for an hour. Without, it still
-    # leaves out what the codec needs to start, all that most lists say; but not the filling at
-    # the end, nor what was cut out in between.
-    seconds = (container.duration or 0) / av.time_base
-    return "mp4" in container.format.name and 0 < seconds < EXACT_EDITS_SECONDS
 
 
 def _open_with(file: Readable, options: dict[str, str]) -> InputContainer:
@@ -106,8 +103,8 @@ def _refuse(error: av.error.FFmpegError, file: Readable) -> NoReturn:
     message = explain(error)
     if "not on whitelist" in message:
         raise VideoError("not-media", "a playlist, script or picture, not a video") from error
-    # A demuxer that took the file signs what it says is wrong with it; what is unsigned comes from
-    # one that passed (hls).
+    # Errors logged by the demuxer that was chosen carry its name; others come from one that passed
+    # the file on (hls).
     if (error.log and error.log[1]) or is_known(file):
         raise VideoError("corrupt", f"cannot be opened: {message}") from error
     raise VideoError("not-media", "no known media format") from error

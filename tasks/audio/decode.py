@@ -1,18 +1,15 @@
-"""Decode the start of a video's first audio stream: as much as the window needs, and no more.
+"""Decode the start of a video's sound: as much as the window needs, and no more.
 
-Runs in the child processes of the pool and imports only av and numpy.
+Runs in the child processes of the pool.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain, groupby
+from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import cast
 
 import av
 import av.error
-import numpy as np
-import numpy.typing as npt
 from av.audio.stream import AudioStream
 from av.codec.context import ThreadType
 from av.container import InputContainer
@@ -20,35 +17,35 @@ from av.container import InputContainer
 from tasks.audio.container import open_container
 from tasks.audio.downmix import downmix
 from tasks.audio.extent import Readable, is_whole
-from tasks.audio.index import with_short_index
-from tasks.audio.progress import Progress
+from tasks.audio.mp4 import Mp4Track, audio_tracks
+from tasks.audio.proof import LATE_FORMATS, format_name, prove_no_audio_stream
+from tasks.audio.samples import collect
+from tasks.audio.statistics import Statistics
 from tasks.audio.window import FRAME_SECONDS, Segment, Window
-from tasks.errors import VideoError
-
-Planar = npt.NDArray[np.float32]  # shape (channels, n)
+from tasks.errors import FailureKind, VideoError
 
 # Decoded beyond the window, so that the resampler's filter has sound on both sides of the cut.
 MARGIN_SECONDS = 0.05
 
-# Bounds against files that lie. DSD512 has the highest rate in use; 22.2 is the largest layout
-# with a name. A stream of real sound does not change its format this often, nor break so often.
+# Limits for untrusted (corrupt or malicious) files. DSD512 has the highest rate in use; the lowest
+# that is used for speech is 4,000 Hz.
 MIN_SAMPLING_RATE = 1_000
 MAX_SAMPLING_RATE = 2_822_400
-MAX_LEVEL = 2.0**31  # 32-bit integers that somebody wrote as float
-MAX_CHANNELS = 24
-MAX_SEGMENTS = 64
 MAX_BROKEN_READS = 64
 MAX_CORRUPT_PACKETS = 2_000
 
-# Headers round, and the last picture may have no duration.
+# Headers round, codecs pad, and the last picture may have no duration.
 GRACE_SECONDS = 1.0
 
-_FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31}
+# Formats whose header states a duration, of each stream or of the whole; elsewhere FFmpeg
+# estimates it.
+_STATED_BY_STREAM = {"mov", "wav", "w64", "flac", "aiff", "caf"}
+_STATED = _STATED_BY_STREAM | {"matroska", "avi", "flv", "asf"}
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What was heard of a video.
+    """The decoded start of a video.
 
     Attributes:
         segments: native-rate mono sound in order, one segment for each stretch of one format.
@@ -62,168 +59,216 @@ class Decoded:
     notes: str | None = None
 
 
+@dataclass
+class _Track:
+    """What came of one audio stream.
+
+    Attributes:
+        stated_seconds: how long it is by the file's header; None where that does not say.
+        ends_early: the file ends before the end that its header states.
+        failure: why it cannot be decoded at all.
+    """
+
+    stated_seconds: float | None = None
+    ends_early: bool = False
+    failure: VideoError | None = None
+    segments: list[Segment] = field(default_factory=list)
+    statistics: Statistics = field(default_factory=Statistics)
+
+    @property
+    def has_sound(self) -> bool:
+        enough = self.statistics.decoded_seconds >= FRAME_SECONDS
+        return enough and not self.statistics.mostly_corrupt
+
+
 def decode(file: Readable, window: Window) -> Decoded:
-    """The sound at the start of ``file``.
+    """Decode the start of the first audio stream that has a decoder and sound.
 
     Raises:
-        VideoError: ``not-media``; ``corrupt`` (no sound although the file promises some);
-            ``unsupported`` (no decoder for its audio).
-        MemoryError: the file wants more than the process may have.
+        VideoError: ``not-media``; ``corrupt`` (no sound, and no proof that there is none);
+            ``encrypted``; ``unsupported`` (no decoder for its audio).
+        MemoryError: the file needs more memory than the process may have.
     """
-    return _decode_start(file, window) or _decode(file, window)
+    silent: list[_Track] = []
+    for track in _tracks(file, window):
+        if track.has_sound:
+            notes = _notes(file, track, window)
+            if silent:
+                notes.append("the first audio stream has no sound, another one was taken")
+            return Decoded(
+                track.segments, track.statistics.corrupt_packets, "; ".join(notes) or None
+            )
+        silent.append(track)
+    if silent:
+        _prove_no_sound(file, silent)
+    return Decoded([])
 
 
-def _decode_start(file: Readable, window: Window) -> Decoded | None:
-    """The sound of a long MP4 by the start of its index; None where that does not do."""
-    start = with_short_index(file)
-    if start is None:
-        return None
-    with suppress(VideoError), open_container(start) as container:
-        segments, progress = _hear(container, window)
-        if progress.heard >= window.seconds:
-            return Decoded(segments, progress.corrupt, progress.notes())
-    return None
+def _tracks(file: Readable, window: Window) -> Iterator[_Track]:
+    """Decode one audio stream after another, each from the start of the file.
+
+    Raises:
+        VideoError: there is none, and no proof of that.
+    """
+    index = {track.number: track for track in audio_tracks(file)}
+    exact = any(track.needs_exact_edits for track in index.values())
+    for thorough in (False, True):
+        for number in count():
+            with open_container(file, exact_edits=exact, thorough=thorough) as container:
+                may_be_late = format_name(container) in LATE_FORMATS
+                if number >= len(container.streams.audio):
+                    if number == 0 and (thorough or not may_be_late):
+                        prove_no_audio_stream(file, container)
+                    break
+                stream = container.streams.audio[number]
+                in_index = index.get(stream.id)
+                track = _decode_stream(container, stream, window, in_index)
+            yield track
+        if not may_be_late:
+            return
 
 
-def _decode(file: Readable, window: Window) -> Decoded:
-    with open_container(file) as container:
-        if not container.streams.audio:
-            return Decoded([])
-        segments, progress = _hear(container, window)
-        return _judge(file, container, segments, window, progress)
-
-
-def _hear(container: InputContainer, window: Window) -> tuple[list[Segment], Progress]:
-    """The first audio stream until the window is full."""
-    stream, progress = container.streams.audio[0], Progress()
-    if stream.codec_context is None:
-        raise VideoError("unsupported", "there is no decoder for its audio stream")
-    packets = _packets(container, stream, progress)
-    frames = _until_full(_frames(packets, progress), window.seconds, progress)
-    segments = [
-        (rate, _to_mono(planar, names, window)) for rate, names, planar in _segments(frames)
-    ]
-    return segments, progress
-
-
-def _packets(
-    container: InputContainer, stream: AudioStream, progress: Progress
-) -> Iterator["av.Packet[AudioStream]"]:
-    """The packets of ``stream``; those of the others only tell how far the file goes."""
+def _decode_stream(
+    container: InputContainer, stream: AudioStream, window: Window, in_index: Mp4Track | None
+) -> _Track:
+    """Decode one audio stream until the window is full."""
+    track, name = _Track(), format_name(container)
+    if stream.duration is not None and (stream.frames or name in _STATED_BY_STREAM):
+        track.stated_seconds = stream.duration * float(stream.time_base or 0)
+    if (in_index and in_index.encrypted) or "enc_key_id" in stream.metadata:  # MP4; Matroska
+        track.failure = VideoError(FailureKind.ENCRYPTED, "its audio is encrypted")
+        return track
+    if cast("object", stream.codec_context) is None:
+        track.failure = VideoError(FailureKind.UNSUPPORTED, "no decoder for its audio stream")
+        return track
     # FFmpeg's own threads under ours deadlock and run out (PyAV#1962, torchcodec#1253).
     stream.codec_context.thread_type = ThreadType.NONE
     stream.codec_context.thread_count = 1
-    start = (container.start_time or 0) / av.time_base
-    ticks: dict[
-        int, float
-    ] = {}  # by stream: a Fraction for each packet costs more than decoding it
+    packets = _packets(container, stream, window, track.statistics)
+    frames = _frames(packets, stream, track.statistics)
+    if name == "mov":
+        # Elsewhere negative times are sound: clocks that wrap (MPEG-TS), odd timestamps (FLV, ASF).
+        frames = _after_edits(frames)
+    for rate, names, planar in collect(_until_full(frames, window, track.statistics)):
+        mono = planar[0] if window.channels == "first" else downmix(planar, names)
+        track.segments.append((rate, mono))
+    track.ends_early = _ends_early(container, track.statistics)
+    return track
+
+
+def _packets(
+    container: InputContainer, stream: AudioStream, window: Window, statistics: Statistics
+) -> Iterator["av.Packet[AudioStream]"]:
+    """The packets of ``stream``; those of other streams only advance the position.
+
+    Gives up a stream without sound when the other audio streams could have filled the window.
+    """
+    latest: dict[int, av.Packet[AudioStream]] = {}
+    rivals = {other.index for other in container.streams.audio} - {stream.index}
+    patience = (window.seconds + GRACE_SECONDS) * len(rivals)
     for _ in range(MAX_BROKEN_READS):
         try:
-            for packet in container.demux():
-                number, pts = packet.stream_index, packet.pts
-                if pts is not None:
-                    if number not in ticks:
-                        ticks[number] = float(packet.time_base or 0)
-                    end = (pts + (packet.duration or 0)) * ticks[number]
-                    progress.reached = max(progress.reached, end - start)
-                if number == stream.index:
-                    yield cast("av.Packet[AudioStream]", packet)
-            return
+            for any_packet in container.demux():
+                packet = cast("av.Packet[AudioStream]", any_packet)
+                if not packet.size:
+                    continue  # a flush packet of PyAV's: the decoder is flushed by _frames
+                latest[packet.stream_index] = packet
+                if packet.stream is stream:
+                    yield packet
+                elif packet.stream_index in rivals and not statistics.frames:
+                    patience -= (packet.duration or 0) * float(packet.time_base or 0)
+                    if patience < 0:
+                        return
+            break
         except av.error.FFmpegError as error:
-            progress.lose(error)  # a broken read costs itself: go on behind it
+            statistics.add_error(error)  # a broken read is skipped: go on behind it
         except IndexError:
-            return  # the end: PyAV's flush stumbles over a stream that appeared on the way
+            break  # the end: PyAV's flush stumbles over a stream that appeared on the way
+    start = (container.start_time or 0) / av.time_base
+    statistics.last_pts = max(map(_end_seconds, latest.values()), default=start) - start
+
+
+def _end_seconds(packet: "av.Packet[AudioStream]") -> float:
+    time = packet.dts if packet.pts is None else packet.pts
+    return ((time or 0) + (packet.duration or 0)) * float(packet.time_base or 0)
 
 
 def _frames(
-    packets: Iterable["av.Packet[AudioStream]"], progress: Progress
+    packets: Iterable["av.Packet[AudioStream]"], stream: AudioStream, statistics: Statistics
 ) -> Iterator[av.AudioFrame]:
-    """The decoded frames; a corrupt packet costs itself, not what follows."""
-    for packet in packets:
-        if progress.corrupt >= MAX_CORRUPT_PACKETS:
+    """The decoded frames, the decoder's last ones included; a corrupt packet is skipped."""
+    for packet in chain(packets, [None]):
+        if statistics.corrupt_packets >= MAX_CORRUPT_PACKETS:
             return
         try:
-            frames = packet.decode()
-        except av.error.EOFError:
-            continue  # a second flush, after a broken read at the end
+            frames = stream.decode(packet)
         except av.error.FFmpegError as error:
-            progress.lose(error)
+            statistics.add_error(error)
             continue
         yield from (frame for frame in frames if frame.samples and frame.sample_rate)
 
 
+def _after_edits(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Leave out what the edit list puts before the start."""
+    for frame in frames:
+        if frame.time is None or frame.time + frame.samples / frame.sample_rate > 0:
+            yield frame
+
+
 def _until_full(
-    frames: Iterable[av.AudioFrame], seconds: float, progress: Progress
+    frames: Iterable[av.AudioFrame], window: Window, statistics: Statistics
 ) -> Iterator[av.AudioFrame]:
     """The frames up to a little beyond the window: the cost does not grow with the video."""
     for frame in frames:
         if not MIN_SAMPLING_RATE <= frame.sample_rate <= MAX_SAMPLING_RATE:
-            raise VideoError("corrupt", f"claims a sampling rate of {frame.sample_rate:,} Hz")
-        length = frame.samples / frame.sample_rate
-        if frame.time is not None and frame.time + length <= 0:
-            continue  # before the start, by the edit list
+            reason = f"claims a sampling rate of {frame.sample_rate:,} Hz"
+            raise VideoError(FailureKind.CORRUPT, reason)
         yield frame
-        progress.hear(frame.time, length)
-        if progress.heard >= seconds + MARGIN_SECONDS:
+        statistics.add_frame(frame.time, frame.samples / frame.sample_rate)
+        if statistics.decoded_seconds >= window.seconds + MARGIN_SECONDS:
             return
 
 
-def _segments(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, tuple[str, ...], Planar]]:
-    """Join frames of one rate and layout; a change on the way starts anew (faster-whisper#1451)."""
-    by_format = groupby(frames, key=lambda frame: (frame.sample_rate, frame.layout.name))
-    for count, ((rate, _), group) in enumerate(by_format):
-        if count == MAX_SEGMENTS:
-            raise VideoError("corrupt", f"changes its audio format more than {MAX_SEGMENTS} times")
-        first = next(group)
-        names = tuple(channel.name for channel in first.layout.channels[:MAX_CHANNELS])
-        planar = np.concatenate([_planar(f) for f in chain([first], group)], axis=1)
-        # Float codecs can carry NaN, infinity and 1e38: in the resampler one spoils all near it.
-        planar[~(np.abs(planar) <= MAX_LEVEL)] = 0.0
-        yield rate, names, planar
+def _ends_early(container: InputContainer, statistics: Statistics) -> bool:
+    """Whether the packets end before the duration that the file's header states."""
+    if statistics.last_pts is None or format_name(container) not in _STATED:
+        return False
+    return statistics.last_pts < (container.duration or 0) / av.time_base - GRACE_SECONDS
 
 
-def _planar(frame: av.AudioFrame) -> Planar:
-    """The samples of a frame as float32 in [-1, 1], shape ``(channels, n)``.
+def _notes(file: Readable, track: _Track, window: Window) -> list[str]:
+    """What a person should know of the sound of a track."""
+    statistics = track.statistics
+    if statistics.decoded_seconds < window.seconds:
+        whole = is_whole(file)
+        if whole is False or (whole is None and track.ends_early):
+            return [f"cut off after {statistics.last_pts or 0:.1f} seconds", *statistics.notes()]
+    return statistics.notes()
 
-    Integers are scaled by the range of their width, as libswresample does.
+
+def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
+    """Prove that a file in which no audio stream has sound is not damaged.
+
+    Raises:
+        VideoError: it may be.
     """
-    format_name = frame.format.name.removesuffix("p")
-    if format_name not in ("u8", "s16", "s32", "flt", "dbl"):  # s64, which PyAV hands out to nobody
-        return _planar(av.AudioResampler(format="dblp").resample(frame)[0])
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(frame.samples, frame.layout.nb_channels).T
-    samples = samples[:MAX_CHANNELS].astype(np.float32, copy=False)
-    if format_name == "u8":
-        samples -= 128
-    if format_name in _FULL_SCALE:
-        samples /= np.float32(_FULL_SCALE[format_name])
-    return samples
-
-
-def _to_mono(planar: Planar, names: tuple[str, ...], window: Window) -> npt.NDArray[np.float32]:
-    return planar[0] if window.channels == "first" else downmix(planar, names)
-
-
-def _judge(
-    file: Readable,
-    container: InputContainer,
-    segments: list[Segment],
-    window: Window,
-    progress: Progress,
-) -> Decoded:
-    """Tell no sound from sound that was lost: an error must never look like silence."""
-    if progress.heard >= window.seconds:
-        return Decoded(segments, progress.corrupt, progress.notes())
-    promised = (container.duration or 0) / av.time_base
-    breaks_off = progress.reached < promised - GRACE_SECONDS
     whole = is_whole(file)
-    if progress.heard >= FRAME_SECONDS:
-        cut_off = breaks_off or whole is False
-        return Decoded(segments, progress.corrupt, progress.notes(cut_off))
-    # Of a format that does not tell where it ends, only a very short sound file is believed.
-    alone = progress.heard > 0 and not container.streams.video
-    if progress.corrupt or breaks_off or not (alone if whole is None else whole):
-        reason = progress.last_error or "it is cut off, or broken from its start"
-        raise VideoError("corrupt", f"promises sound, of which nothing can be decoded: {reason}")
-    return Decoded([])
+    for track in tracks:
+        statistics, stated = track.statistics, track.stated_seconds
+        if track.failure:
+            raise track.failure
+        reason = ""
+        if statistics.corrupt_packets:
+            reason = statistics.last_error
+        elif whole is False or track.ends_early:
+            reason = "it is cut off"
+        elif (stated or 0) > statistics.decoded_seconds + FRAME_SECONDS * 4:
+            reason = f"{stated:.1f} seconds are missing"
+        elif whole is None and not (stated and statistics.frames):
+            reason = "nothing tells whether the file is complete"
+        if reason:
+            raise VideoError(
+                FailureKind.CORRUPT,
+                f"has an audio stream, but {statistics.frames or 'no'} frames could be decoded"
+                f" and {statistics.corrupt_packets} packets could not: {reason}",
+            )

@@ -29,7 +29,7 @@ def downmix(planar: npt.NDArray[np.float32], names: tuple[str, ...]) -> npt.NDAr
     energies = [_energy(channel) for channel in planar]
     loudest = int(np.argmax(energies))
     if _energy(mixed) <= _CANCELLED * energies[loudest]:
-        return np.asarray(planar[loudest])
+        return np.ascontiguousarray(planar[loudest])
     return mixed
 
 
@@ -43,5 +43,4 @@ def weights(names: tuple[str, ...]) -> npt.NDArray[np.float32]:
 
 
 def _energy(channel: npt.NDArray[np.float32]) -> float:
-    # In double precision: a damaged float stream may hold samples whose square overflows.
-    return float(np.square(channel, dtype=np.float64).sum())
+    return float(np.dot(channel, channel))

@@ -1,13 +1,11 @@
-"""Whether a file is all there, as far as its own outer structure tells.
+"""Detect truncated files from the sizes that their containers declare.
 
-FFmpeg reads a file that is cut off as one that ends there, in some formats without a word. That is
-well for the sound before the cut, but no sound at all must not be taken for a silent video.
+FFmpeg reads a truncated file as one that ends there, in some formats without a word.
 """
 
 import struct
-from collections.abc import Callable
 from io import SEEK_END
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Readable(Protocol):
@@ -18,77 +16,138 @@ class Readable(Protocol):
     def tell(self) -> int: ...
 
 
-# A file of real sound has a handful of outermost parts, a capture split into gigabytes hundreds.
-_MOST_PARTS = 1_000
+# A capture split into gigabytes has hundreds of outermost parts, other files a handful.
+MAX_BOXES = 1_000
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-MP4_STARTS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
-_OTHER_STARTS = (b"FLV", b"OggS", b"fLaC", b"ID3", b"\x00\x00\x01\xba", b"RF64", b"OTTO")
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_OGG_LAST_PAGE = 4  # in a page's flags
+_MAX_OGG_PAGE = 27 + 255 + 255 * 255
+_MP4_STARTS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
+_MP4_BOXES = _MP4_STARTS | {b"moof", b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"uuid", b"meta",
+                            b"meco", b"pdin", b"udta", b"PICT"}  # fmt: skip
+_OTHER_STARTS = (b"RIFF", b"RF64", _EBML, _ASF_HEADER, b"FLV", b"OggS", b"fLaC", b"ID3",
+                 b"\x00\x00\x01\xba")  # fmt: skip
+# Some writers count the RIFF header in, or forget the last chunk's padding.
+_RIFF_SLACK = 9
 
 
 def is_whole(file: Readable) -> bool | None:
-    """Whether ``file`` reaches as far as its structure says; None where it says nothing.
+    """Whether ``file`` is as long as its container declares; None where it declares nothing.
 
-    Reads a few bytes of each outermost part: the chunks of RIFF (wav, avi), the boxes of MP4 and
-    its kin, the segment of Matroska. The parts of a fragmented MP4 promise nothing of those to
-    come, nor do the formats that are made for streaming.
+    What a tool has appended to a whole file is passed over. The parts of a fragmented MP4 tell
+    nothing of those to come, nor do formats that are made for streaming.
     """
-    measure = _measure_of(bytes_at(file, 0, 12))
-    size = file.seek(0, SEEK_END)
-    place, parts = 0, 0
-    while measure and place < size and parts < _MOST_PARTS:
-        length = measure(bytes_at(file, place, 16))
-        if length is None:
-            return None
-        place, parts = place + length, parts + 1
-    return place <= size if measure and parts else None
+    size, head = file.seek(0, SEEK_END), bytes_at(file, 0, 16)
+    if head.startswith((b"RIFF", b"RF64")):
+        return _riff_is_whole(file, size)
+    if head.startswith(_EBML):
+        return _matroska_is_whole(file, size)
+    if head.startswith(b"OggS"):
+        return _ogg_is_whole(file, size)
+    if head.startswith(_ASF_HEADER):
+        return _asf_is_whole(file, size)
+    return _mp4_is_whole(file, size) if is_mp4(file) else None
 
 
 def is_known(file: Readable) -> bool:
     """Whether ``file`` begins as media do, though nothing in it may be readable."""
-    start = bytes_at(file, 0, 12)
-    return _measure_of(start) is not None or start.startswith(_OTHER_STARTS)
+    return is_mp4(file) or bytes_at(file, 0, 16).startswith(_OTHER_STARTS)
 
 
-def bytes_at(file: Readable, place: int, count: int) -> bytes:
+def is_mp4(file: Readable) -> bool:
+    """Whether ``file`` begins with a box of MP4 or QuickTime."""
+    return bytes_at(file, 0, 8)[4:] in _MP4_STARTS
+
+
+def bytes_at(file: Readable, offset: int, count: int) -> bytes:
     """So many bytes of the file, fewer at its end."""
-    file.seek(place)
+    file.seek(offset)
     return file.read(count)
 
 
-_Measure = Callable[[bytes], int | None]  # the first bytes of a part -> its length in the file
+class BoxHeader(NamedTuple):
+    """The header of an MP4 box.
+
+    Attributes:
+        size: of the header.
+        length: of the whole box; 0 means up to the end of the file.
+    """
+
+    type: bytes
+    size: int
+    length: int
 
 
-def _measure_of(start: bytes) -> _Measure | None:
-    if start.startswith(b"RIFF"):
-        return _riff_length
-    if start.startswith(_EBML):
-        return _ebml_length
-    return box_length if start[4:8] in MP4_STARTS else None
-
-
-def _riff_length(head: bytes) -> int | None:
-    """A chunk: four letters, a 32-bit length; both extremes mean that the writer did not know."""
-    if not head.startswith(b"RIFF"):
-        return len(head)  # whatever a tool has appended
-    (length,) = struct.unpack("<I", head[4:8].ljust(4, b"\0"))
-    return None if length in (0, 0xFFFF_FFFF) else 8 + length
-
-
-def box_length(head: bytes) -> int | None:
-    """ISO/IEC 14496-12, 4.2: a length of 1 stands for 64 bits further on, 0 for the whole rest."""
-    length, kind = struct.unpack(">I4s", head[:8].ljust(8, b"\0"))
-    if kind == b"moof":
+def box_header(file: Readable, offset: int) -> BoxHeader | None:
+    """The header of the box at ``offset``; None where there is none."""
+    head = bytes_at(file, offset, 16)
+    if len(head) < 8:
         return None
-    if length == 1:
-        (length,) = struct.unpack(">Q", head[8:16].ljust(8, b"\0"))
-    return max(length, 8) if length else len(head)
+    length, box_type = struct.unpack(">I4s", head[:8])
+    if length != 1:
+        return BoxHeader(box_type, 8, length) if length == 0 or length >= 8 else None
+    length = int.from_bytes(head[8:], "big")  # 64 bits
+    return BoxHeader(box_type, 16, length) if length >= 16 else None
+
+
+def _mp4_is_whole(file: Readable, size: int) -> bool | None:
+    """Whether every box lies within the file, the index among them."""
+    offset, index = 0, False
+    for _ in range(MAX_BOXES):
+        header = box_header(file, offset)
+        if header is None or header.type not in _MP4_BOXES:
+            break
+        if header.type == b"moof" or not header.length:
+            return None
+        index = index or header.type == b"moov"
+        offset += header.length
+    return index and offset <= size
+
+
+def _riff_is_whole(file: Readable, size: int) -> bool | None:
+    """Whether the RIFF chunks (of AVI there may be several) lie within the file."""
+    offset = 0
+    while (head := bytes_at(file, offset, 28)).startswith((b"RIFF", b"RF64")):
+        length = int.from_bytes(head[4:8], "little")
+        if head.startswith(b"RF64"):  # EBU Tech 3306: 64 bits in the chunk ds64
+            length = int.from_bytes(head[20:28], "little")
+        if length in (0, 0xFFFF_FFFF):  # the writer did not know
+            return None
+        offset += 8 + length
+    return offset <= size + _RIFF_SLACK
+
+
+def _matroska_is_whole(file: Readable, size: int) -> bool | None:
+    """Whether the segment, the second element behind the EBML header, lies within the file."""
+    offset = 0
+    for name in (_EBML, _SEGMENT):
+        head = bytes_at(file, offset, 12)
+        length = _ebml_length(head) if head.startswith(name) else None
+        if length is None:
+            return None
+        offset += length
+    return offset <= size
 
 
 def _ebml_length(head: bytes) -> int | None:
     """RFC 8794: the leading zeros of a number tell its width; all ones mean an unknown length."""
-    if not head.startswith((_EBML, _SEGMENT)):
-        return len(head)
     width = 9 - head[4].bit_length() if len(head) > 4 else 9
     number = int.from_bytes(head[4 : 4 + width], "big") & ((1 << 7 * width) - 1)
     known = width <= 8 and number != (1 << 7 * width) - 1
     return 4 + width + number if known else None
+
+
+def _ogg_is_whole(file: Readable, size: int) -> bool:
+    """Whether the last page is marked as the last of its stream (RFC 3533)."""
+    tail = bytes_at(file, max(0, size - _MAX_OGG_PAGE), _MAX_OGG_PAGE)
+    page = tail[tail.rfind(b"OggS") :]
+    return len(page) > 5 and bool(page[5] & _OGG_LAST_PAGE)
+
+
+def _asf_is_whole(file: Readable, size: int) -> bool | None:
+    """Whether the file is as long as the file properties in its header say."""
+    head = bytes_at(file, 0, 4_096)
+    start = head.find(_ASF_FILE_PROPERTIES)
+    declared = int.from_bytes(head[start + 40 : start + 48], "little") if start > 0 else 0
+    return declared <= size if declared else None

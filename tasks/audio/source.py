@@ -1,9 +1,10 @@
-"""Read a video where it lies: in blocks, counted, and only as long as it stays the same file."""
+"""Read a video in place: in blocks, counted, and only as long as it stays the same file."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import SEEK_END
+from errno import EINVAL
+from io import SEEK_CUR, SEEK_END
 from typing import Any
 
 from fsspec.caching import BaseCache
@@ -15,7 +16,7 @@ from tasks.storage import Identity, translated
 # The fewest bytes for no more than 5 requests: see benchmarks/s3_reading.py, where s3fs's own
 # blocks of 50 MiB read 52 to 108 MB of a video.
 BLOCK_SIZE = 2**20
-_MOST_BLOCKS = 32
+_MAX_BLOCKS = 32
 
 
 class Blocks(BaseCache):  # type: ignore[misc]
@@ -29,28 +30,28 @@ class Blocks(BaseCache):  # type: ignore[misc]
 
     def __init__(self, fetcher: Callable[[int, int], bytes], size: int) -> None:
         super().__init__(BLOCK_SIZE, fetcher, size)
-        self._blocks: deque[tuple[int, bytes]] = deque(maxlen=_MOST_BLOCKS)
+        self._blocks: deque[tuple[int, bytes]] = deque(maxlen=_MAX_BLOCKS)
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
-        place, end = start or 0, self.size if stop is None else min(stop, self.size)
+        offset, end = start or 0, self.size if stop is None else min(stop, self.size)
         parts = []
-        while place < end:
-            begin, block = self._block_with(place)
-            parts.append(block[place - begin : end - begin])
-            place += len(parts[-1])
+        while offset < end:
+            begin, block = self._block_with(offset)
+            parts.append(block[offset - begin : end - begin])
+            offset += len(parts[-1])
         return b"".join(parts)
 
-    def _block_with(self, place: int) -> tuple[int, bytes]:
+    def _block_with(self, offset: int) -> tuple[int, bytes]:
         for begin, block in self._blocks:
-            if begin <= place < begin + len(block):
+            if begin <= offset < begin + len(block):
                 return begin, block
-        following = [begin for begin, _ in self._blocks if begin > place]
-        end = min(place + BLOCK_SIZE, self.size, *following)
-        block = self.fetcher(place, end)
-        if len(block) < end - place:
-            raise ConnectionError(f"the storage sent {len(block)} of {end - place} bytes")
-        self._blocks.append((place, block))
-        return place, block
+        following = [begin for begin, _ in self._blocks if begin > offset]
+        end = min(offset + BLOCK_SIZE, self.size, *following)
+        block = self.fetcher(offset, end)
+        if len(block) < end - offset:
+            raise ConnectionError(f"the storage sent {len(block)} of {end - offset} bytes")
+        self._blocks.append((offset, block))
+        return offset, block
 
 
 class Source:
@@ -60,6 +61,7 @@ class Source:
 
     Attributes:
         bytes_read: what came from the disk or over the wire so far, as often as it came.
+        size: of the file, in bytes.
         error: the first error in reading, which FFmpeg may take for the end of the file.
         conditional: each request holds only for the content that the run has looked at.
     """
@@ -72,6 +74,9 @@ class Source:
         self._remote = isinstance(getattr(file, "cache", None), BaseCache)
         if self._remote:
             file.cache = Blocks(self._counting(file.cache.fetcher), file.size)
+        self.size = int(file.seek(0, SEEK_END))
+        self._offset = self.size
+        self.seek(0)
 
     def _counting(self, fetch: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
         def counted(start: int, end: int) -> bytes:
@@ -90,14 +95,24 @@ class Source:
             raise
         if not self._remote:
             self.bytes_read += len(data)
+        self._offset += len(data)
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to an offset; beyond the end, where reading tells the end, as FFmpeg expects.
+
+        FFmpeg takes a negative answer for a refusal; an exception would end the decoding.
+        """
+        base = {SEEK_CUR: self._offset, SEEK_END: self.size}.get(whence, 0)
+        if base + offset < 0:
+            return -EINVAL
+        self._offset = base + offset
         with translated():
-            return int(self._file.seek(offset, whence))
+            self._file.seek(min(self._offset, self.size))
+        return self._offset
 
     def tell(self) -> int:
-        return int(self._file.tell())
+        return self._offset
 
 
 @contextmanager
@@ -116,10 +131,10 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
         with translated():
             opened_file = _open(url, identity)
         with opened_file as file:
-            source = Source(file)
-            if source.seek(0, SEEK_END) == 0:
+            with translated():
+                source = Source(file)
+            if source.size == 0:
                 raise VideoError("empty-file", "the file has no bytes")
-            source.seek(0)
             yield source
             if source.error:
                 raise source.error

@@ -213,7 +213,7 @@ def test_an_absurd_sampling_rate_is_refused(tmp_path: Path, window: Window, rate
     assert kind_of_failure(lying, window) == "corrupt"
 
 
-def test_hundreds_of_channels_are_cut_to_the_largest_layout(window: Window) -> None:
+def test_hundreds_of_channels_are_mixed(window: Window) -> None:
     channels = 500
     head = (1).to_bytes(2, "little") + channels.to_bytes(2, "little")
     head += (16_000).to_bytes(4, "little") + (32_000 * channels).to_bytes(4, "little")

@@ -1,0 +1,145 @@
+"""Read the audio tracks of an MP4's index before FFmpeg does: edit lists and encryption.
+
+ISO/IEC 14496-12. Reads nothing that FFmpeg does not read too.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tasks.audio.extent import MAX_BOXES, Readable, box_header, bytes_at, is_mp4
+
+# Sample entries whose samples are encrypted: Common Encryption, FairPlay, Audible.
+_ENCRYPTED_ENTRIES = {b"enca", b"drms", b"aavd"}
+_MAX_EDITS = 1_000
+MAX_INDEX_SIZE = 2**26
+_PRIMING_SECONDS = 1.0  # codecs need up to 0.2 s to start
+_LONG_SECONDS = 300.0
+
+
+class Edit(NamedTuple):
+    """One entry of an edit list: plays ``seconds`` of the media from ``start``, both in seconds.
+
+    Attributes:
+        start: -1 for silence before the sound.
+        seconds: 0 where the writer did not know, as in fragments.
+    """
+
+    seconds: float
+    start: float
+    rate: int
+
+
+@dataclass(frozen=True)
+class Mp4Track:
+    """An audio track.
+
+    Attributes:
+        number: the track's ID, which FFmpeg takes as the stream's.
+    """
+
+    number: int
+    encrypted: bool
+    edits: list[Edit]
+
+    @property
+    def needs_exact_edits(self) -> bool:
+        """Whether more is to be left out of the start than the priming of a long track's codec.
+
+        FFmpeg applies edit lists sample by sample, which takes 15 ms for an hour.
+        """
+        edits = self.edits[1:] if self.edits and self.edits[0].start < 0 else self.edits
+        if len(edits) != 1:
+            return bool(edits)
+        (edit,) = edits
+        priming_only = 0 <= edit.start < _PRIMING_SECONDS and edit.rate == 1
+        return not priming_only or edit.seconds < _LONG_SECONDS
+
+
+class Box(NamedTuple):
+    """A box by its type, and where its content begins and ends in the file."""
+
+    type: bytes
+    start: int
+    end: int
+
+
+def audio_tracks(file: Readable) -> list[Mp4Track]:
+    """The audio tracks that the index of an MP4 lists; none for other files or a broken index."""
+    data = index_bytes(file)
+    index, moov = io.BytesIO(data), Box(b"moov", 0, len(data))
+    try:
+        header = _find(index, moov, b"mvhd")
+        timescale = _timescale(index, header) if header else 0
+        traks = [box for box in _boxes(index, moov) if box.type == b"trak"]
+        found = [_track(index, trak, timescale) for trak in traks]
+    except (struct.error, ZeroDivisionError, IndexError):
+        return []
+    return [track for track in found if track]
+
+
+def index_bytes(file: Readable) -> bytes:
+    """The content of an MP4's index (the box ``moov``); nothing where there is none."""
+    moov = _find(file, Box(b"", 0, 2**63), b"moov") if is_mp4(file) else None
+    return bytes_at(file, moov.start, min(moov.end - moov.start, MAX_INDEX_SIZE)) if moov else b""
+
+
+def _track(file: Readable, trak: Box, movie_timescale: int) -> Mp4Track | None:
+    handler = _find(file, trak, b"mdia", b"hdlr")
+    if not handler or bytes_at(file, handler.start + 8, 4) != b"soun":
+        return None
+    header, media = _find(file, trak, b"tkhd"), _find(file, trak, b"mdia", b"mdhd")
+    entries = _find(file, trak, b"mdia", b"minf", b"stbl", b"stsd")
+    edits = _find(file, trak, b"edts", b"elst")
+    if not header or not media or not entries:
+        return None
+    version = bytes_at(file, header.start, 1)
+    (number,) = struct.unpack(">I", bytes_at(file, header.start + (20 if version[0] else 12), 4))
+    return Mp4Track(
+        number,
+        bytes_at(file, entries.start + 12, 4) in _ENCRYPTED_ENTRIES,
+        _edits(file, edits, movie_timescale, _timescale(file, media)) if edits else [],
+    )
+
+
+def _edits(file: Readable, box: Box, movie_timescale: int, timescale: int) -> list[Edit]:
+    version, count = struct.unpack(">B3xI", bytes_at(file, box.start, 8))
+    entry = struct.Struct(">Qqhh" if version == 1 else ">Iihh")
+    count = min(count, _MAX_EDITS, (box.end - box.start - 8) // entry.size)
+    table = bytes_at(file, box.start + 8, count * entry.size)
+    return [
+        Edit(duration / movie_timescale, time / timescale, rate)
+        for duration, time, rate, _ in entry.iter_unpack(table)
+    ]
+
+
+def _timescale(file: Readable, header: Box) -> int:
+    """Ticks a second, of a movie header or a media header."""
+    version = bytes_at(file, header.start, 1)
+    offset = header.start + (20 if version[:1] == b"\1" else 12)
+    (ticks,) = struct.unpack(">I", bytes_at(file, offset, 4))
+    return int(ticks)
+
+
+def _find(file: Readable, parent: Box, *path: bytes) -> Box | None:
+    """The first box along a path of types."""
+    for type in path:
+        found = next((box for box in _boxes(file, parent) if box.type == type), None)
+        if found is None:
+            return None
+        parent = found
+    return parent
+
+
+def _boxes(file: Readable, parent: Box) -> Iterator[Box]:
+    offset = parent.start
+    for _ in range(MAX_BOXES):
+        header = box_header(file, offset) if offset < parent.end else None
+        if header is None:
+            return
+        yield Box(header.type, offset + header.size, offset + (header.length or 2**63))
+        if not header.length:
+            return
+        offset += header.length

@@ -1,0 +1,70 @@
+"""Statistics of one decoding: how much sound there was, and what was lost."""
+
+from dataclasses import dataclass
+
+import av.error
+
+from tasks.audio.container import explain
+
+MAX_GAP_SECONDS = 0.05  # timestamps jitter by milliseconds
+
+
+@dataclass
+class Statistics:
+    """What happened so far: written while a stream is decoded, read once that has ended.
+
+    Attributes:
+        frames: decoded frames.
+        decoded_seconds: their duration.
+        gap_seconds: duration of the gaps between them, by their timestamps.
+        corrupt_packets: packets that could not be read or decoded.
+        last_error: why not, of the last of them.
+        last_pts: seconds from the start of the file to the last packet of any stream, known once
+            the whole file has been read.
+    """
+
+    frames: int = 0
+    decoded_seconds: float = 0.0
+    gap_seconds: float = 0.0
+    corrupt_packets: int = 0
+    last_error: str = ""
+    last_pts: float | None = None
+    _next_time: float | None = None
+
+    @property
+    def mostly_corrupt(self) -> bool:
+        """Whether the frames are what noise decodes to, rather than sound."""
+        return self.corrupt_packets > self.frames
+
+    def add_frame(self, time: float | None, seconds: float) -> None:
+        """Count a frame of ``seconds``, to be played at ``time``."""
+        self.frames += 1
+        self.decoded_seconds += seconds
+        if self._next_time is None:
+            self._next_time = time
+        if self._next_time is None:
+            return
+        gap = 0.0 if time is None else time - self._next_time
+        if gap > MAX_GAP_SECONDS:
+            self.gap_seconds += gap
+        self._next_time += gap + seconds
+
+    def add_error(self, error: av.error.FFmpegError) -> None:
+        """Count a packet that could not be read or decoded.
+
+        Raises:
+            MemoryError: that was the error.
+        """
+        if isinstance(error, MemoryError):
+            raise error
+        self.corrupt_packets += 1
+        self.last_error = explain(error)
+
+    def notes(self) -> list[str]:
+        """What a person should know."""
+        notes = []
+        if self.corrupt_packets:
+            notes.append(f"{self.corrupt_packets} corrupt packets left out ({self.last_error})")
+        if self.gap_seconds:
+            notes.append(f"{self.gap_seconds:.1f} seconds missing in between")
+        return notes
