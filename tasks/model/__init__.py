@@ -1,7 +1,7 @@
-"""The model: how it is named and what is known of it. The work is done by the modules in here.
+"""The model: how it is named and what is known about it. The modules in this folder do the work.
 
-They take torch and transformers along, which are seconds to import, and are imported where a model
-is really needed: a run that has nothing to do, or that is misspelt, never waits for them.
+They import torch and transformers, which takes seconds, so they are imported where a model is
+needed: a run that has nothing to do, or that is misspelt, does not wait for them.
 """
 
 from dataclasses import dataclass
@@ -27,21 +27,21 @@ class CheckpointId:
     trust_remote_code: bool = False
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, str | bool]:
         """Keyword arguments that every ``from_pretrained`` takes."""
         return {"revision": self.revision or "main", "trust_remote_code": self.trust_remote_code}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was found.
+    """A checkpoint that was found; its weights are not loaded.
 
     Attributes:
         id: its name.
         fingerprint: changes when anything changes that decides its logits.
-        sampling_rate: in Hz, that its waveforms must have.
-        num_samples: length of the window that it hears.
-        extractor: its feature extractor.
+        sampling_rate: of its input, in Hz.
+        num_samples: length of its input.
+        extractor: its feature extractor; transformers has no type for all of them.
     """
 
     id: CheckpointId

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, known before its weights are loaded."""
+"""Finds a checkpoint and reads its configuration, before its weights are loaded."""
 
 import hashlib
 import logging
@@ -14,37 +14,37 @@ from tasks.errors import ConfigurationError
 from tasks.model import Checkpoint, CheckpointId
 from tasks.model.features import SAMPLING_RATE, samples_for
 
-# It tells of every attempt to reach the hub; the user gets one sentence in the end.
+# It logs every attempt to reach the hub; the user gets one sentence in the end.
 logging.getLogger("huggingface_hub.utils._http").setLevel(logging.ERROR)
 
-# Heard by a model whose extractor names no window of its own: what AST hears.
+# Input of a model whose extractor names no length: that of AST.
 DEFAULT_SECONDS = 10.24
 
 # What decides the logits: weights, configuration, and code where a checkpoint brings some.
 _FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.py")
 
 
-def find_checkpoint(id: CheckpointId) -> Checkpoint:
+def find_checkpoint(named: CheckpointId) -> Checkpoint:
     """Read a checkpoint's configuration and feature extractor, not its weights.
 
     Raises:
         ConfigurationError: there is none by that name, or it is not an audio classifier's.
     """
-    with explained(id), warnings.catch_warnings():
+    with explained(named), warnings.catch_warnings():
         # About mel filters that are empty at 128 bins: so they are in every AST checkpoint.
         warnings.simplefilter("ignore", UserWarning)
-        config = AutoConfig.from_pretrained(id.hf_ast, **id.arguments)
-        extractor = AutoFeatureExtractor.from_pretrained(id.hf_ast, **id.arguments)
+        config = AutoConfig.from_pretrained(named.hf_ast, **named.arguments)
+        extractor = AutoFeatureExtractor.from_pretrained(named.hf_ast, **named.arguments)
     rate = getattr(extractor, "sampling_rate", None)
     if not rate:
         raise ConfigurationError(
-            f"{id.hf_ast} is not an audio model: its feature extractor has no sampling rate"
+            f"{named.hf_ast} is not an audio model: its feature extractor has no sampling rate"
         )
-    return Checkpoint(id, _fingerprint(id, config), int(rate), _window(extractor), extractor)
+    return Checkpoint(named, _fingerprint(named, config), int(rate), _window(extractor), extractor)
 
 
 def is_ast(extractor: object) -> bool:
-    """Whether our own filter bank stands in for this extractor."""
+    """Tell whether our own filter bank replaces this extractor."""
     return isinstance(extractor, ASTFeatureExtractor) and extractor.sampling_rate == SAMPLING_RATE
 
 
@@ -55,11 +55,11 @@ def _window(extractor: Any) -> int:
     return int(getattr(extractor, "n_samples", None) or extractor.sampling_rate * DEFAULT_SECONDS)
 
 
-def _fingerprint(id: CheckpointId, config: Any) -> str:
-    """The commit of a hub model; the content of a local folder, for it may be trained again."""
-    folder = Path(id.hf_ast)
+def _fingerprint(named: CheckpointId, config: Any) -> str:
+    """Return the commit of a hub model, or a hash of a local folder, which may be trained again."""
+    folder = Path(named.hf_ast)
     if not folder.is_dir():
-        return f"{id.hf_ast}@{getattr(config, '_commit_hash', None) or id.revision or 'main'}"
+        return f"{named.hf_ast}@{getattr(config, '_commit_hash', None) or named.revision or 'main'}"
     digest = hashlib.sha256()
     for path in sorted({path for glob in _FINGERPRINTED for path in folder.glob(glob)}):
         with path.open("rb") as file:
@@ -69,21 +69,24 @@ def _fingerprint(id: CheckpointId, config: Any) -> str:
 
 
 @contextmanager
-def explained(id: CheckpointId) -> Iterator[None]:
+def explained(named: CheckpointId) -> Iterator[None]:
     """Turn what transformers raises for a checkpoint into one sentence for the user."""
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
-        raise ConfigurationError(_sentence(id, error)) from error
+        raise ConfigurationError(_sentence(named, error)) from error
 
 
-def _sentence(id: CheckpointId, error: Exception) -> str:
+def _sentence(named: CheckpointId, error: Exception) -> str:
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     if "trust_remote_code" in str(error):
-        return f"The model {id.hf_ast} brings its own code; --trust-remote-code allows it to run."
-    if Path(id.hf_ast).is_dir():
-        return f"The model in the folder {id.hf_ast} could not be loaded: {said}."
+        return (
+            f"The model {named.hf_ast} brings its own code; --trust-remote-code allows it to run."
+        )
+    if Path(named.hf_ast).is_dir():
+        return f"The model in the folder {named.hf_ast} could not be loaded: {said}."
     return (
-        f"The model {id.hf_ast} could not be loaded: there is no local folder of that name, and "
-        f"from the hub it could not be had ({said}). A local folder works too: --hf-ast FOLDER."
+        f"The model {named.hf_ast} could not be loaded: there is no local folder of that name, and "
+        f"it could not be downloaded from the hub ({said}). A local folder works too: "
+        "--hf-ast FOLDER."
     )

@@ -1,11 +1,24 @@
-"""The audio classifier: loaded once a process, predicts in batches."""
+"""The audio classifier: loaded once a process, predicts in batches.
+
+How a batch travels::
+
+    calling thread   stack 1   stack 2   stack 3   (waits)
+    model thread               start 1   start 2   start 3
+    copy stream                upload 1  upload 2  upload 3
+    GPU                                  compute 1   compute 2   compute 3
+
+Starting is quick on a GPU: nothing waits for it but the calling thread, for the labels. On a CPU
+the model thread computes, and stacking is all that goes on beside it.
+"""
 
 import functools
 import logging
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from transformers import AutoModelForAudioClassification
@@ -13,132 +26,179 @@ from transformers.utils.logging import disable_progress_bar
 
 from tasks.errors import ConfigurationError
 from tasks.model import Checkpoint, Dtype
+from tasks.model.batch import Batch, Sound, Waveform, to_float
 from tasks.model.checkpoint import explained, is_ast
-from tasks.model.features import LogMelFeatures, Waveform
+from tasks.model.device import choose_batch_size, choose_device, choose_dtype
+from tasks.model.features import LogMelFeatures
 
 log = logging.getLogger(__name__)
 
 disable_progress_bar()  # of transformers: a bar for a model that loads in a second
 
+# Batches that a caller has under way: one is computed, the next is stacked and uploaded.
+_UNDER_WAY = 2
 
-def choose_device(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one; ConfigurationError for a device that is not here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigurationError(
-            f"There is no device {name!r}: use auto, cpu or cuda:N."
-        ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise ConfigurationError(f"The device {name} was asked for, but {count} are usable here.")
-    return device
-
-
-def choose_dtype(name: Dtype, device: torch.device) -> torch.dtype:
-    """``auto`` is bfloat16 on a GPU that computes in it; on a CPU without it float32 is faster."""
-    if name == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if fast else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+_NOT_FINITE = -1  # in place of the row of a top label
 
 
 class Classifier:
-    """A model with its features: waveforms in, logits or labels out.
+    """A model with its features: clips in, logits or labels out.
 
     Safe to call from several threads; one batch is computed at a time.
+
+    Attributes:
+        labels: the model's, by row of its logits.
+        batch_size: clips in a batch where the caller names no number.
     """
 
     def __init__(
-        self, model: Any, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype
+        self,
+        model: PreTrainedModel,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
         self.model = model.to(device).eval()
         self.checkpoint = checkpoint
         self.device, self.dtype = device, dtype
-        self.labels = [model.config.id2label[row] for row in range(model.config.num_labels)]
+        self.batch_size = choose_batch_size(device)
+        config = model.config
+        self.labels: list[str] = [config.id2label[row] for row in range(config.num_labels)]
         extractor = checkpoint.extractor
         self._features = LogMelFeatures(extractor, device) if is_ast(extractor) else None
-        self._largest_batch: int | None = None  # known once memory has run out
-        # A thread of its own, whoever asks: what a thread's allocator, and OpenMP for it, keep of a
-        # batch is then kept once, and one batch is computed at a time.
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._max_batch: int | None = None  # known once memory has run out
+        # One thread for all callers: the caches that PyTorch and OpenMP keep for each thread are
+        # then there once, and one batch is computed at a time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     @property
     def dtype_name(self) -> Dtype:
         return "bfloat16" if self.dtype == torch.bfloat16 else "float32"
 
-    def predict(self, waveforms: Sequence[Waveform]) -> list[str]:
-        """The top label of each waveform.
+    def describe(self) -> str:
+        """Say in a few words what computes, and in what: ``NVIDIA H100, bfloat16``."""
+        on_gpu = self.device.type == "cuda"
+        name = torch.cuda.get_device_name(self.device) if on_gpu else "CPU"
+        return f"{name}, {self.dtype_name}"
+
+    def predict(
+        self, clips: Iterable[Sound], batch_size: int | None = None
+    ) -> Iterator[str | None]:
+        """Yield the top label of each clip, in order, as soon as its batch is computed.
 
         Sigmoid and softmax both keep the order of the logits, so neither is computed.
-        """
-        return [self.labels[row] for row in self.logits(waveforms).argmax(-1).tolist()]
-
-    def logits(self, waveforms: Sequence[Waveform]) -> torch.Tensor:
-        """Logits of one batch; when the GPU's memory runs out, of two halves of it, and so on.
 
         Args:
-            waveforms: mono, at the checkpoint's sampling rate, at least 25 ms long.
+            clips: mono, at the checkpoint's sampling rate, at least 25 ms long. They are taken as
+                they are needed, at most two batches ahead of the labels.
+            batch_size: clips in a batch; changes no label.
 
-        Returns:
-            float32 on the CPU, shape (batch, labels).
+        Yields:
+            None for a clip whose logits are not all finite: that clip is at fault, since the
+            weights were checked when they were loaded.
 
         Raises:
-            ConfigurationError: the model answers with NaN, or one waveform does not fit in memory.
+            ConfigurationError: one clip does not fit in the device's memory.
         """
-        return self._thread.submit(self._logits, waveforms).result()
+        remaining = iter(clips)
+        under_way: deque[Future[_Answer]] = deque()
+        while batch := list(islice(remaining, batch_size or self.batch_size)):
+            under_way.append(self._thread.submit(self._answer, self._stack(batch)))
+            if len(under_way) == _UNDER_WAY:
+                yield from self._labels(under_way.popleft())
+        for answer in under_way:
+            yield from self._labels(answer)
 
-    def _logits(self, waveforms: Sequence[Waveform]) -> torch.Tensor:
-        rows: list[torch.Tensor] = []
-        while (done := sum(map(len, rows))) < len(waveforms):
-            batch = waveforms[done : done + (self._largest_batch or len(waveforms))]
+    def logits(self, clips: Sequence[Sound]) -> torch.Tensor:
+        """Return the logits of one batch as float32 on the CPU, shape (clips, labels)."""
+        return self._thread.submit(self._compute, self._stack(clips)).result().cpu()
+
+    def _stack(self, clips: Sequence[Sound]) -> Batch | list[Waveform]:
+        if self._features is None:
+            return [to_float(clip) for clip in clips]
+        return Batch.stack(clips, self.checkpoint.num_samples, self.device)
+
+    def _labels(self, answer: Future["_Answer"]) -> Iterator[str | None]:
+        for row in answer.result().rows():
+            yield None if row == _NOT_FINITE else self.labels[row]
+
+    @torch.inference_mode()
+    def _answer(self, batch: Batch | list[Waveform]) -> "_Answer":
+        logits = self._compute(batch)
+        rows = torch.where(logits.isfinite().all(-1), logits.argmax(-1), _NOT_FINITE)
+        if self.device.type != "cuda":
+            return _Answer(rows)
+        ready = torch.cuda.Event(blocking=True)  # sleeps while it waits, where others spin
+        on_host = rows.to("cpu", non_blocking=True)
+        ready.record(torch.cuda.current_stream(self.device))
+        return _Answer(on_host, ready)
+
+    @torch.inference_mode()
+    def _compute(self, batch: Batch | list[Waveform]) -> torch.Tensor:
+        """Compute logits of a batch; when memory runs out, of two halves of it, and so on."""
+        parts: list[torch.Tensor] = []
+        start = 0
+        while start < len(batch):
+            part = batch[start : start + (self._max_batch or len(batch))]
             try:
-                rows.append(self._forward(batch))
+                parts.append(self._forward(part))
+                start += len(part)
             except torch.OutOfMemoryError as error:
-                self._shrink(len(batch), error)
-        logits = torch.cat(rows)
-        if not torch.isfinite(logits).all():
-            raise ConfigurationError(f"{self.checkpoint.id.hf_ast} answers with NaN or infinity.")
-        return logits
+                self._halve(len(part), error)
+        return torch.cat(parts)
 
-    def _shrink(self, size: int, error: Exception) -> None:
+    def _halve(self, size: int, error: Exception) -> None:
         if size == 1:
             raise ConfigurationError(f"One clip does not fit in {self.device}'s memory.") from error
-        self._largest_batch = size // 2
+        self._max_batch = size // 2
         torch.cuda.empty_cache()
         log.warning("out of memory with %d clips; going on with batches of %d", size, size // 2)
 
-    @torch.inference_mode()
-    def _forward(self, waveforms: Sequence[Waveform]) -> torch.Tensor:
-        if self._features is not None:
-            inputs = {"input_values": self._features(waveforms)}
-        elif len({len(waveform) for waveform in waveforms}) == 1:
+    def _forward(self, batch: Batch | list[Waveform]) -> torch.Tensor:
+        if isinstance(batch, Batch):
+            assert self._features is not None
+            on_device = batch if self._copies is None else batch.upload(self._copies)
+            inputs = {"input_values": self._features(on_device)}
+        elif len({len(waveform) for waveform in batch}) == 1:
             inputs = self.checkpoint.extractor(
-                list(waveforms), sampling_rate=self.checkpoint.sampling_rate, return_tensors="pt"
+                batch, sampling_rate=self.checkpoint.sampling_rate, return_tensors="pt"
             )
         else:
             # Padding that a model was not trained for would change its answer.
-            return torch.cat([self._forward([waveform]) for waveform in waveforms])
+            return torch.cat([self._forward([waveform]) for waveform in batch])
         logits: torch.Tensor = self.model(**{k: self._cast(v) for k, v in inputs.items()}).logits
-        return logits.float().cpu()
+        return logits.float()
 
     def _cast(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self.device, self.dtype if value.is_floating_point() else None)
 
 
-_loaded = threading.Lock()
+@dataclass(frozen=True)
+class _Answer:
+    """The rows of the top labels of a batch, perhaps still being computed."""
+
+    tensor: torch.Tensor
+    ready: torch.cuda.Event | None = None
+
+    def rows(self) -> list[int]:
+        if self.ready is not None:
+            self.ready.synchronize()
+        rows: list[int] = self.tensor.tolist()
+        return rows
+
+
+_load_lock = threading.Lock()
 
 
 def load_classifier(checkpoint: Checkpoint, device: str, dtype: Dtype) -> Classifier:
-    """The classifier of a checkpoint; a process loads each one once.
+    """Return the classifier of a checkpoint; a process loads each one once.
 
     Raises:
         ConfigurationError: no such device, or the weights are not an audio classifier's.
     """
     chosen = choose_device(device)
-    with _loaded:  # lru_cache alone lets two threads load at the same time
+    with _load_lock:  # lru_cache alone lets two threads load at the same time
         return _load(_Key(checkpoint), chosen, choose_dtype(dtype, chosen))
 
 
@@ -157,16 +217,23 @@ class _Key:
 
 @functools.lru_cache(maxsize=1)
 def _load(key: _Key, device: torch.device, dtype: torch.dtype) -> Classifier:
-    id = key.checkpoint.id
-    with explained(id):
+    named = key.checkpoint.id
+    with explained(named):
         # SDPA attention is what transformers takes by itself wherever the model has it.
         model, info = AutoModelForAudioClassification.from_pretrained(
-            id.hf_ast, dtype=dtype, output_loading_info=True, **id.arguments
+            named.hf_ast, dtype=dtype, output_loading_info=True, **named.arguments
         )
     if info["missing_keys"] or info["mismatched_keys"]:
         # transformers makes them up at random and goes on: every tag would be wrong.
         missing = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
         raise ConfigurationError(
-            f"{id.hf_ast} is not an audio classifier: it has no weights for {missing[0]}."
+            f"{named.hf_ast} is not an audio classifier: it has no weights for {missing[0]}."
         )
-    return Classifier(model, key.checkpoint, device, dtype)
+    for name, weights in model.named_parameters():
+        if not weights.isfinite().all():
+            raise ConfigurationError(
+                f"{named.hf_ast} has weights that are NaN or infinite: {name}."
+            )
+    classifier = Classifier(model, key.checkpoint, device, dtype)
+    log.info("%s computes on %s", named.hf_ast, classifier.describe())
+    return classifier

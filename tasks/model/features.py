@@ -7,13 +7,14 @@ over the whole batch.
 """
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import ASTFeatureExtractor
 from transformers.audio_utils import mel_filter_bank, window_function
+
+from tasks.model.batch import Batch
 
 SAMPLING_RATE = 16_000
 FRAME_LENGTH = 400  # 25 ms at 16 kHz
@@ -22,8 +23,6 @@ FFT_LENGTH = 512  # the power of two above the frame
 PREEMPHASIS = 0.97
 LOWEST_FREQUENCY = 20  # Hz
 ENERGY_FLOOR = float(np.finfo(np.float32).eps)
-
-Waveform = NDArray[np.float32]
 
 
 def samples_for(frames: int) -> int:
@@ -71,36 +70,28 @@ class LogMelFeatures:
         self.window = torch.as_tensor(window, dtype=torch.float32, device=device)
 
     @torch.inference_mode()
-    def __call__(self, waveforms: Sequence[Waveform]) -> torch.Tensor:
-        """Features of a batch.
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """Compute the features of a batch, without waiting for the device.
 
         Args:
-            waveforms: mono, 16 kHz, in [-1, 1], each at least one frame (400 samples) long. What is
-                beyond the last frame of the window is not heard.
+            batch: on the device; 16 kHz, no clip longer than the window.
 
         Returns:
-            float32, shape (batch, frames, mel bins), on the device. Frames beyond the end of a
-            waveform are 0.0 before they are normalised, as the checkpoint was trained.
+            float32, shape (clips, frames, mel bins), on the device. Frames beyond the end of a clip
+            are 0.0 before they are normalised, as the checkpoint was trained.
         """
-        frame_counts = torch.tensor([self._count_frames(len(w)) for w in waveforms])
-        longest = int(frame_counts.max())
-        padded = np.zeros((len(waveforms), samples_for(longest)), dtype=np.float32)
-        for row, waveform in zip(padded, waveforms, strict=True):
-            row[: len(waveform)] = waveform[: len(row)]
+        waveforms = batch.waveforms()
+        missing = max(0, FRAME_LENGTH - waveforms.shape[1])
+        waveforms = torch.nn.functional.pad(waveforms, (0, missing))
         # On a CPU one clip's frames stay in the cache: half the time of the whole batch at once.
-        step = 1 if self.device.type == "cpu" else len(padded)
-        chunks = torch.split(torch.from_numpy(padded).to(self.device), step)
-        log_mel = torch.cat([self._log_mel(chunk) for chunk in chunks])
-        heard = torch.arange(longest) < frame_counts[:, None]
-        log_mel = log_mel * heard.to(self.device)[:, :, None]
+        step = 1 if self.device.type == "cpu" else len(batch)
+        log_mel = torch.cat([self._log_mel(part) for part in waveforms.split(step)])
+        frame_counts = 1 + (batch.lengths - FRAME_LENGTH) // FRAME_SHIFT
+        longest = log_mel.shape[1]
+        sounding = torch.arange(longest, device=self.device) < frame_counts[:, None]
+        log_mel *= sounding[:, :, None]
         log_mel = torch.nn.functional.pad(log_mel, (0, 0, 0, self.frames - longest))
-        normalised: torch.Tensor = (log_mel - self.mean) / self.scale
-        return normalised
-
-    def _count_frames(self, samples: int) -> int:
-        if samples < FRAME_LENGTH:
-            raise ValueError(f"a waveform of {samples} samples is shorter than one frame")
-        return min(1 + (samples - FRAME_LENGTH) // FRAME_SHIFT, self.frames)
+        return log_mel.sub_(self.mean).div_(self.scale)
 
     def _log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Shape (batch, samples) to (batch, frames, mel bins)."""

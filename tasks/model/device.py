@@ -1,0 +1,54 @@
+"""Where a model computes, in what, and how many clips at a time."""
+
+import torch
+
+from tasks.errors import ConfigurationError
+from tasks.model import Dtype
+
+# Enough for every multiprocessor of a large GPU; on a CPU one clip fills the cores, and a batch
+# only spares the overhead of a call.
+GPU_BATCH_SIZE = 64
+CPU_BATCH_SIZE = 8
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of this name; ``auto`` is the GPU where there is one.
+
+    Raises:
+        ConfigurationError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"There is no device {name!r}: use auto, cpu or cuda:N."
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ConfigurationError(f"The device {name} was asked for, but {count} are usable here.")
+    return device
+
+
+def choose_dtype(name: Dtype, device: torch.device) -> torch.dtype:
+    """Return the type of this name; ``auto`` is bfloat16 where the device has instructions for it.
+
+    Elsewhere bfloat16 is converted to float32 and back, and slower than float32.
+    """
+    if name == "auto":
+        return torch.bfloat16 if _computes_in_bfloat16(device) else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def _computes_in_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # AST-base in bfloat16 takes a third of float32's time with AMX (Intel, from Sapphire Rapids
+    # on), three fifths with AVX-512's dot product (AMD, from Zen 4 on).
+    return any(torch.cpu.get_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def choose_batch_size(device: torch.device) -> int:
+    """Return the clips in a batch that fill the device."""
+    return GPU_BATCH_SIZE if device.type == "cuda" else CPU_BATCH_SIZE
