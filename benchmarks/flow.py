@@ -72,7 +72,7 @@ def plain_loop(manifest: Path, cache: Cache) -> int:
     """The same functions without Prefect: one video after the other, a batch at a time."""
     tagger = Tagger.load(CheckpointId(MODEL), "mix", "auto", "auto", BATCH)
     paths = [str(manifest.parent / json.loads(line)["videos"][0]) for line in manifest.open()]
-    labels: list[str] = []
+    labels: list[str | None] = []
     for start in range(0, len(paths), BATCH):
         videos = identify_videos(paths[start : start + BATCH])
         clips = [load_clip(v, tagger.window, cache)[0] for v in videos if isinstance(v, Video)]

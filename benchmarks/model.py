@@ -8,14 +8,16 @@ import statistics
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
+from benchmarks.gpu import random_clips
 from tasks.model import Checkpoint, CheckpointId
+from tasks.model.batch import Batch, to_float
 from tasks.model.classifier import Classifier
 from tasks.model.features import LogMelFeatures, samples_for
 
+CPU, WINDOW = torch.device("cpu"), samples_for(1024)
 CLIPS, ROUNDS, LAYERS = 4, 5, 2
 
 
@@ -33,24 +35,22 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    random = np.random.default_rng(0)
-    waveforms = [
-        (0.1 * random.standard_normal(samples_for(1024))).astype(np.float32) for _ in range(CLIPS)
-    ]
+    clips = random_clips(CLIPS)
+    waveforms = [to_float(clip) for clip in clips]
     extractor = ASTFeatureExtractor()
-    features = LogMelFeatures(extractor, torch.device("cpu"))
-    ours = cpu_seconds(lambda: features(waveforms)) / CLIPS
+    features = LogMelFeatures(extractor, CPU)
+    ours = cpu_seconds(lambda: features(Batch.stack(clips, WINDOW, CPU))) / CLIPS
     theirs = cpu_seconds(lambda: extractor(waveforms, sampling_rate=16_000)) / CLIPS
     print(f"features: {ours * 1e3:.1f} ms of CPU a clip (ASTFeatureExtractor: {theirs * 1e3:.1f})")
 
     # Two of the twelve layers of AST-base: the ratio is that of all twelve or better.
     model = ASTForAudioClassification(ASTConfig(num_hidden_layers=LAYERS)).eval()
-    checkpoint = Checkpoint(CheckpointId(), "", 16_000, samples_for(1024), extractor)
-    classifier = Classifier(model, checkpoint, torch.device("cpu"), torch.float32)
-    batch = features(waveforms)
+    checkpoint = Checkpoint(CheckpointId(), "", 16_000, WINDOW, extractor)
+    classifier = Classifier(model, checkpoint, CPU, torch.float32)
+    batch = features(Batch.stack(clips, WINDOW, CPU))
     with torch.inference_mode():
         bare = cpu_seconds(lambda: model(batch)) / CLIPS
-    whole = cpu_seconds(lambda: classifier.predict(waveforms)) / CLIPS - ours
+    whole = cpu_seconds(lambda: list(classifier.predict(clips))) / CLIPS - ours
     print(f"model, {LAYERS} of AST-base's 12 layers: {whole * 1e3:.0f} ms of CPU a clip")
     print(f"bare model(batch) loop: {bare * 1e3:.0f} ms; ratio {whole / bare:.2f} (at most 1.1)")
 

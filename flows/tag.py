@@ -60,7 +60,7 @@ def tag_videos(
     video_root: str | None = None,
     output: str | None = None,
     channels: Literal["mix", "first"] = "mix",
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16,
+    batch_size: Annotated[int, Field(ge=1, le=1024)] | None = None,
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto",
     dtype: Dtype = "auto",
     cache: str | None = None,
@@ -89,9 +89,10 @@ def tag_videos(
         video_root: Base of relative video paths; by default the manifest's own folder.
         output: Folder for tagged copies; by default the manifests are replaced in place.
         channels: Hear a mix of all channels, or only the first as data-juicer does.
-        batch_size: Clips that the model takes at a time.
+        batch_size: Clips that the model takes at a time; by default what fills the device.
         device: auto, cpu, cuda or cuda:N.
-        dtype: What the model computes in; auto is bfloat16 on a GPU that has it, else float32.
+        dtype: What the model computes in; auto is bfloat16 where the device has
+            instructions for it (a GPU, a CPU with AMX or AVX512-BF16), else float32.
         cache: Where extracted audio and tags are kept between runs; by default a folder in the
             user's cache directory.
         cache_days: Days after which what nobody used is removed from the cache.
@@ -129,6 +130,7 @@ def tag_videos(
                 checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
                 with summary.timed("load the model"):
                     tagger = Tagger.load(checkpoint, channels, device, dtype, batch_size)
+                log.info("the model computes on %s", tagger.describe())
                 with on_terminal(log.info) as shown:
                     units = tag_units(videos, tagger, folder)
                     for unit in track(units, summary.videos, [shown, ProgressArtifact()]):

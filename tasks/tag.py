@@ -1,27 +1,32 @@
 """Tagging: from the clips of a unit to one label a video."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Self
+from itertools import tee
+from typing import TYPE_CHECKING, Any, Self
 
 from prefect import State, task
 
 from tasks.audio.clip import Clip
 from tasks.audio.window import Channels, Window
 from tasks.cache import Cache, entry_key
-from tasks.errors import Failure, TransientError, VideoError
+from tasks.errors import Failure, FailureKind, TransientError, VideoError
 from tasks.extract import ClipHandle, ExtractedUnit, Video, clip_key, load_clip
 from tasks.model import Checkpoint, CheckpointId, Dtype
 from tasks.units import UNIT_TASK, finish_unit
+
+if TYPE_CHECKING:
+    from tasks.model.classifier import Classifier
 
 EMPTY = "EMPTY"
 """The tag of a video without sound, as in the reference operator."""
 
 # Reading from the cache is waiting for the storage, not work.
 _READERS = 8
+
+_NOT_FINITE = "the model answers with NaN or infinity"
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,12 @@ class Tagger:
 
     @classmethod
     def load(
-        cls, id: CheckpointId, channels: Channels, device: str, dtype: Dtype, batch_size: int
+        cls, id: CheckpointId, channels: Channels, device: str, dtype: Dtype, batch_size: int | None
     ) -> Self:
         """Find the checkpoint and load its weights: what is wrong with it fails here, not after
         hours of extraction.
+
+        Without a batch size, the one that fills the device.
 
         Raises:
             ConfigurationError: no such model or device.
@@ -58,6 +65,7 @@ class Tagger:
         checkpoint = find_checkpoint(id)
         loaded = load_classifier(checkpoint, device, dtype)
         window = Window(checkpoint.sampling_rate, checkpoint.num_samples, channels)
+        batch_size = batch_size or loaded.batch_size
         return cls(checkpoint, window, str(loaded.device), loaded.dtype_name, batch_size)
 
     def tag_key(self, video: Video) -> str:
@@ -65,12 +73,18 @@ class Tagger:
         fingerprint = self.checkpoint.fingerprint
         return entry_key("tags-1", clip_key(video, self.window), fingerprint, self.dtype)
 
-    def predict(self, clips: Sequence[Clip]) -> list[str]:
-        """The labels of one batch."""
+    def predict(self, clips: Iterable[Clip]) -> Iterator[str | None]:
+        """Yield the label of each clip, in order; None where the model's answer is no number."""
+        return self._classifier().predict(clips, self.batch_size)
+
+    def describe(self) -> str:
+        """Say what computes, and in what: ``CPU, bfloat16``."""
+        return self._classifier().describe()
+
+    def _classifier(self) -> "Classifier":
         from tasks.model.classifier import load_classifier
 
-        classifier = load_classifier(self.checkpoint, self.device, self.dtype)
-        return classifier.predict([clip.waveform for clip in clips])
+        return load_classifier(self.checkpoint, self.device, self.dtype)
 
 
 @dataclass
@@ -91,7 +105,8 @@ class TaggedUnit:
 def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache) -> TaggedUnit:
     """Label every extracted video of a unit.
 
-    A label is in the cache as soon as its batch is computed: a run that is killed loses one batch.
+    A label is in the cache as soon as its batch is computed: a run that is killed loses at most two
+    batches.
     """
     tagged = TaggedUnit()
     with ThreadPoolExecutor(_READERS, thread_name_prefix="tag") as readers:
@@ -103,12 +118,15 @@ def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache) -> TaggedUnit:
             else:
                 tagged.labels[handle.video.url] = label
         found = readers.map(lambda video: _find_clip(video, tagger.window, cache), unknown)
-        clips = _keep_failures(found, tagged)
-        while batch := list(islice(clips, tagger.batch_size)):
-            for (video, _), label in zip(batch, tagger.predict([c for _, c in batch]), strict=True):
-                tagged.labels[video.url] = label
-                tagged.computed += 1
-                cache.put(tagger.tag_key(video), json.dumps(label).encode())
+        videos, clips = tee(_keep_failures(found, tagged))
+        labels = tagger.predict(clip for _, clip in clips)
+        for (video, _), label in zip(videos, labels, strict=True):
+            if label is None:
+                tagged.failed.append(Failure(video.url, FailureKind.INTERNAL, _NOT_FINITE))
+                continue
+            tagged.labels[video.url] = label
+            tagged.computed += 1
+            cache.put(tagger.tag_key(video), json.dumps(label).encode())
     return tagged
 
 

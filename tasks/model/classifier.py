@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 from transformers import AutoModelForAudioClassification
@@ -53,7 +54,7 @@ class Classifier:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: Any,
         checkpoint: Checkpoint,
         device: torch.device,
         dtype: torch.dtype,
@@ -234,6 +235,4 @@ def _load(key: _Key, device: torch.device, dtype: torch.dtype) -> Classifier:
             raise ConfigurationError(
                 f"{named.hf_ast} has weights that are NaN or infinite: {name}."
             )
-    classifier = Classifier(model, key.checkpoint, device, dtype)
-    log.info("%s computes on %s", named.hf_ast, classifier.describe())
-    return classifier
+    return Classifier(model, key.checkpoint, device, dtype)

@@ -24,6 +24,9 @@ PREEMPHASIS = 0.97
 LOWEST_FREQUENCY = 20  # Hz
 ENERGY_FLOOR = float(np.finfo(np.float32).eps)
 
+# Computed at a time on a CPU: they stay in a core's cache.
+_CPU_FRAMES = 256
+
 
 def samples_for(frames: int) -> int:
     """Samples that fill this many frames exactly (164,080 for the 1,024 frames of AST)."""
@@ -67,7 +70,7 @@ class LogMelFeatures:
         window = window_function(FRAME_LENGTH, "hann", periodic=False)
         mel = _mel_filters(extractor.num_mel_bins)
         self.mel = torch.as_tensor(mel, dtype=torch.float32, device=device)
-        self.window = torch.as_tensor(window, dtype=torch.float32, device=device)
+        self.window = torch.as_tensor(window, dtype=torch.float64, device=device)
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> torch.Tensor:
@@ -83,9 +86,12 @@ class LogMelFeatures:
         waveforms = batch.waveforms()
         missing = max(0, FRAME_LENGTH - waveforms.shape[1])
         waveforms = torch.nn.functional.pad(waveforms, (0, missing))
-        # On a CPU one clip's frames stay in the cache: half the time of the whole batch at once.
-        step = 1 if self.device.type == "cpu" else len(batch)
-        log_mel = torch.cat([self._log_mel(part) for part in waveforms.split(step)])
+        frames = waveforms.unfold(-1, FRAME_LENGTH, FRAME_SHIFT)  # a view
+        if self.device.type == "cpu":
+            parts = [[self._log_mel(part) for part in clip.split(_CPU_FRAMES)] for clip in frames]
+            log_mel = torch.stack([torch.cat(clip) for clip in parts])
+        else:
+            log_mel = self._log_mel(frames)
         frame_counts = 1 + (batch.lengths - FRAME_LENGTH) // FRAME_SHIFT
         longest = log_mel.shape[1]
         sounding = torch.arange(longest, device=self.device) < frame_counts[:, None]
@@ -93,15 +99,21 @@ class LogMelFeatures:
         log_mel = torch.nn.functional.pad(log_mel, (0, 0, 0, self.frames - longest))
         return log_mel.sub_(self.mean).div_(self.scale)
 
-    def _log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Shape (batch, samples) to (batch, frames, mel bins)."""
-        frames = waveforms.unfold(-1, FRAME_LENGTH, FRAME_SHIFT)
-        frames = frames - frames.mean(-1, keepdim=True)
+    def _log_mel(self, frames: torch.Tensor) -> torch.Tensor:
+        """Shape (..., samples of a frame) to (..., mel bins).
+
+        In float64 until the power: beside a loud tone, the quiet bins of a frame are lost in the
+        rounding of float32.
+        """
+        frames = frames.to(torch.float64)
+        frames -= frames.mean(-1, keepdim=True)
         emphasised = frames.clone()
         emphasised[..., 1:] -= PREEMPHASIS * frames[..., :-1]
         # A frame's first sample has no predecessor: Kaldi repeats it.
         emphasised[..., 0] *= 1 - PREEMPHASIS
         emphasised *= self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(emphasised, FFT_LENGTH))
-        power = spectrum.square_().sum(-1)
-        return (power @ self.mel).clamp_min_(ENERGY_FLOOR).log_()
+        spectrum = torch.fft.rfft(emphasised, FFT_LENGTH)
+        # Several times as fast as abs(), or as a sum over the pair.
+        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        log_mel = power.to(torch.float32) @ self.mel
+        return log_mel.clamp_min_(ENERGY_FLOOR).log_()

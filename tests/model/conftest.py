@@ -1,13 +1,41 @@
-"""Checkpoints that the tests make: small, random, loaded by the real code."""
+"""Clips and checkpoints that the tests make: small, random, loaded by the real code."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
+from tasks.audio.clip import Clip, make_clip
+from tasks.audio.window import Window
+from tasks.model.features import SAMPLING_RATE
+
 MakeCheckpoint = Callable[..., Path]
+
+
+TINY: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "initializer_range": 0.5,
+}
+
+
+def clip_of(sound: NDArray[np.floating]) -> Clip:
+    """Quantise 16 kHz sound as the decoder process does."""
+    window = Window(SAMPLING_RATE, max(1, len(sound)))
+    return make_clip([(SAMPLING_RATE, sound.astype(np.float32))], window)
+
+
+def noises(*lengths: int, level: float = 0.1) -> list[Clip]:
+    """Noise of so many samples each."""
+    random = np.random.default_rng(0)
+    return [clip_of(level * random.standard_normal(length)) for length in lengths]
 
 
 @pytest.fixture(scope="session")
@@ -19,17 +47,14 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> MakeCheckpoint:
         seed: int = 0,
         frames: int = 128,
         dtype: torch.dtype = torch.float32,
+        **sizes: Any,
     ) -> Path:
         torch.manual_seed(seed)
         config = ASTConfig(
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
             max_length=frames,
-            initializer_range=0.5,
             id2label=dict(enumerate(labels)),
             label2id={label: row for row, label in enumerate(labels)},
+            **(TINY | sizes),
         )
         folder = tmp_path_factory.mktemp("checkpoint")
         model = ASTForAudioClassification(config)
@@ -43,3 +68,12 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> MakeCheckpoint:
 @pytest.fixture(scope="session")
 def checkpoint_folder(make_checkpoint: MakeCheckpoint) -> Path:
     return make_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def ast_base_width(make_checkpoint: MakeCheckpoint) -> Path:
+    """Two of the twelve layers of AST-base, with its window and its 527 labels."""
+    labels = tuple(f"label {row}" for row in range(527))
+    config = ASTConfig()
+    sizes = {name: getattr(config, name) for name in TINY} | {"num_hidden_layers": 2}
+    return make_checkpoint(labels=labels, frames=1024, **sizes)

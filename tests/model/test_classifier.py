@@ -2,13 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from transformers import (
     ASTForAudioClassification,
     Wav2Vec2Config,
@@ -16,17 +16,20 @@ from transformers import (
     Wav2Vec2ForSequenceClassification,
 )
 
+from tasks.audio.clip import Clip, make_clip
+from tasks.audio.decode import decode
+from tasks.audio.window import Window
 from tasks.errors import ConfigurationError
-from tasks.model import Checkpoint, CheckpointId
+from tasks.model import Checkpoint, CheckpointId, Dtype
 from tasks.model.checkpoint import find_checkpoint
-from tasks.model.classifier import Classifier, choose_device, choose_dtype, load_classifier
+from tasks.model.classifier import Classifier, load_classifier
 from tasks.model.features import samples_for
-from tests.model.conftest import MakeCheckpoint
+from tests.model.conftest import MakeCheckpoint, noises
 
+DEMO = Path(__file__).parents[2] / "demo"
 
-def waveforms(*lengths: int) -> list[NDArray[np.float32]]:
-    random = np.random.default_rng(0)
-    return [(0.1 * random.standard_normal(length)).astype(np.float32) for length in lengths]
+# Of logits, for a model whose logits have a standard deviation of 0.5.
+BFLOAT16_TOLERANCE = 0.03
 
 
 def find(folder: Path) -> Checkpoint:
@@ -44,15 +47,16 @@ def test_rate_window_and_labels_come_from_the_checkpoint(checkpoint_folder: Path
 
 
 def test_logits_are_those_of_transformers(checkpoint_folder: Path) -> None:
-    clips = waveforms(400, 9_000, samples_for(128))
+    clips = noises(400, 9_000, samples_for(128))
     model: Any = ASTForAudioClassification.from_pretrained(checkpoint_folder)
-    inputs = find(checkpoint_folder).extractor(clips, sampling_rate=16_000, return_tensors="pt")
+    waveforms = [clip.waveform for clip in clips]
+    inputs = find(checkpoint_folder).extractor(waveforms, sampling_rate=16_000, return_tensors="pt")
     with torch.inference_mode():
         expected = model(**inputs).logits
     classifier = load(checkpoint_folder)
     torch.testing.assert_close(classifier.logits(clips), expected, atol=5e-3, rtol=0)
     labels = [classifier.labels[row] for row in expected.argmax(-1).tolist()]
-    assert classifier.predict(clips) == labels
+    assert list(classifier.predict(clips)) == labels
 
 
 def test_attention_is_sdpa(checkpoint_folder: Path) -> None:
@@ -75,7 +79,7 @@ def test_a_checkpoint_trained_again_in_place_is_another_one(
 
 def test_a_half_precision_checkpoint_computes_in_float32(make_checkpoint: MakeCheckpoint) -> None:
     classifier = load(make_checkpoint(dtype=torch.float16))
-    assert classifier.logits(waveforms(9_000)).dtype == torch.float32
+    assert classifier.logits(noises(9_000)).dtype == torch.float32
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint_folder: Path) -> None:
@@ -95,7 +99,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint_folder: Path) -> 
     whole = load(checkpoint_folder)
     crowded = Crowded(whole.model)
     classifier = Classifier(crowded, whole.checkpoint, whole.device, whole.dtype)
-    clips = waveforms(*range(1_000, 9_000, 1_000))
+    clips = noises(*range(1_000, 9_000, 1_000))
     torch.testing.assert_close(classifier.logits(clips), whole.logits(clips), atol=1e-5, rtol=0)
     assert crowded.sizes == [8, 4, 2, 2, 2, 2]
     classifier.logits(clips)
@@ -124,9 +128,11 @@ def test_any_other_extractor_is_called_as_it_is(tmp_path: Path) -> None:
     checkpoint = find(tmp_path)
     assert (checkpoint.sampling_rate, checkpoint.num_samples) == (8_000, 81_920)
     classifier = load_classifier(checkpoint, "cpu", "float32")
-    for clips in (waveforms(4_000, 4_000), waveforms(4_000, 6_000)):
+    for clips in (noises(4_000, 4_000), noises(4_000, 6_000)):
         expected = [
-            model(**extractor(clip, sampling_rate=8_000, return_tensors="pt")).logits[0].detach()
+            model(**extractor(clip.waveform, sampling_rate=8_000, return_tensors="pt"))
+            .logits[0]
+            .detach()
             for clip in clips
         ]
         torch.testing.assert_close(
@@ -142,13 +148,80 @@ def test_weights_that_are_missing_are_not_made_up(checkpoint_folder: Path, tmp_p
         load(tmp_path)
 
 
-def test_nan_is_an_error_not_a_label(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+def test_weights_that_are_nan_are_refused(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint()
     model: Any = ASTForAudioClassification.from_pretrained(folder)
     model.classifier.dense.bias.data[0] = float("nan")
     model.save_pretrained(folder)
     with pytest.raises(ConfigurationError, match="NaN"):
-        load(folder).predict(waveforms(9_000))
+        load(folder)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_nan_costs_its_own_clip_alone(checkpoint_folder: Path, batch_size: int) -> None:
+    good, other = noises(9_000, 5_000)
+    loud = Clip(good.samples, 1e38, good.sampling_rate)
+    classifier = load(checkpoint_folder)
+    alone = list(classifier.predict([good, other]))
+    assert list(classifier.predict([good, loud, other], batch_size)) == [alone[0], None, alone[1]]
+
+
+def test_clips_are_taken_as_they_are_needed(checkpoint_folder: Path) -> None:
+    """A unit that is killed has lost two batches, and holds no more of them in memory."""
+    taken = []
+
+    def clips() -> Iterator[Clip]:
+        for clip in noises(*[1_000] * 12):
+            taken.append(clip)
+            yield clip
+
+    counts = [len(taken) for _ in load(checkpoint_folder).predict(clips(), batch_size=3)]
+    assert counts == [6] * 3 + [9] * 3 + [12] * 6
+
+
+def test_many_threads_get_their_own_answers(make_checkpoint: MakeCheckpoint) -> None:
+    classifier = load(make_checkpoint(labels=tuple(f"label {row}" for row in range(50)), seed=3))
+    clips = noises(*range(1_000, 17_000, 1_000))
+    alone = [label for clip in clips for label in classifier.predict([clip])]
+    assert len(set(alone)) > 1
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(
+            threads.map(lambda size: list(classifier.predict(clips, size)), [1, 2, 5, 16])
+        )
+    assert answers == [alone] * 4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_batch_changes_no_answer(ast_base_width: Path, dtype: Dtype) -> None:
+    classifier = load_classifier(find(ast_base_width), "cpu", dtype)
+    clips = noises(samples_for(1024), 30_000, samples_for(1024), 400)
+    together = classifier.logits(clips)
+    alone = torch.cat([classifier.logits([clip]) for clip in clips])
+    tolerance = {"float32": 1e-5, "bfloat16": BFLOAT16_TOLERANCE}[dtype]
+    torch.testing.assert_close(together, alone, atol=tolerance, rtol=0)
+    assert torch.equal(together.argmax(-1), alone.argmax(-1))
+
+
+def test_bfloat16_is_near_float32(ast_base_width: Path) -> None:
+    clips = noises(samples_for(1024), 30_000, 400)
+    exact = load_classifier(find(ast_base_width), "cpu", "float32").logits(clips)
+    assert exact.std() > 10 * BFLOAT16_TOLERANCE
+    near = load_classifier(find(ast_base_width), "cpu", "bfloat16").logits(clips)
+    torch.testing.assert_close(near, exact, atol=BFLOAT16_TOLERANCE, rtol=0)
+
+
+def test_bfloat16_gives_the_labels_of_float32() -> None:
+    """On the demo videos, with the demo model, a trained one."""
+    checkpoint = find(DEMO / "model")
+    window = Window(checkpoint.sampling_rate, checkpoint.num_samples)
+    clips = []
+    for path in sorted((DEMO / "videos").iterdir()):
+        with path.open("rb") as file:
+            clips.append(make_clip(decode(file, window).segments, window))
+    clips = [clip for clip in clips if not clip.is_empty]
+    exact = list(load_classifier(checkpoint, "cpu", "float32").predict(clips))
+    assert len(set(exact)) > 4
+    assert list(load_classifier(checkpoint, "cpu", "bfloat16").predict(clips)) == exact
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
@@ -176,14 +249,3 @@ def test_remote_code_is_not_run_unless_allowed(checkpoint_folder: Path, tmp_path
     with pytest.raises(ConfigurationError, match="trust-remote-code"):
         find(tmp_path)
     assert not ran.exists()
-
-
-def test_devices_and_dtypes() -> None:
-    cpu = choose_device("cpu")
-    assert cpu == torch.device("cpu")
-    assert choose_dtype("auto", cpu) == torch.float32
-    assert choose_dtype("bfloat16", cpu) == torch.bfloat16
-    with pytest.raises(ConfigurationError, match="cuda:99"):
-        choose_device("cuda:99")
-    with pytest.raises(ConfigurationError, match="toaster"):
-        choose_device("toaster")

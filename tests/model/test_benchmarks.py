@@ -1,0 +1,47 @@
+"""The benchmark of the GPU works on a CPU, and on a machine with hardly anything installed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import ASTConfig
+
+from benchmarks import gpu
+
+ABSENT = ("av", "librosa", "pandas", "prefect", "pyarrow", "rich", "s3fs", "soxr")
+
+
+def number(pattern: str, output: str) -> float:
+    found = re.search(pattern, output)
+    assert found, output
+    return float(found[1])
+
+
+def test_the_benchmark_of_the_gpu_runs_small(capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main(["--small", "--device", "cpu"])
+    output = capsys.readouterr().out
+    assert re.search(r"device: CPU, (float32|bfloat16)", output)
+    ours = number(r"([\d.]+) .*by itself", output)
+    assert ours > number(r"reference's loop: ([\d.]+) clips/s", output)
+    assert number(r"through tag_unit: ([\d.]+) clips/s", output) > 0
+
+
+def test_a_bare_machine_needs_torch_transformers_and_numpy_alone() -> None:
+    root = Path(__file__).parents[2]
+    code = f"""
+import runpy, sys
+for absent in {ABSENT}:
+    sys.modules[absent] = None
+sys.path.insert(0, {str(root)!r})
+sys.argv = ["gpu", "--small", "--device", "cpu"]
+runpy.run_module("benchmarks.gpu", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert re.search(r"reference's loop: [\d.]+ clips/s", done.stdout)
+    assert re.search(r"through tag_unit: not measured, \w+ is not installed", done.stdout)
+
+
+def test_the_operations_of_ast_base() -> None:
+    assert gpu.flops_of_a_clip(ASTConfig()) == pytest.approx(261e9, rel=0.01)
