@@ -115,5 +115,5 @@ class LogMelFeatures:
         spectrum = torch.fft.rfft(emphasised, FFT_LENGTH)
         # Several times as fast as abs(), or as a sum over the pair.
         power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
-        log_mel = power.to(torch.float32) @ self.mel
+        log_mel: torch.Tensor = power.to(torch.float32) @ self.mel
         return log_mel.clamp_min_(ENERGY_FLOOR).log_()
