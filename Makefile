@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 SOURCES := flows tasks tests demo benchmarks deployments
 
-.PHONY: demo demo-model check test fast coverage test-slow lint types bench up down deploy clean
+.PHONY: demo demo-model check test fast coverage fuzz test-slow lint types bench up down deploy clean
 
 # Made again when what is installed changes. The constraints hold the set that was tested.
 .venv/installed: pyproject.toml constraints.txt
@@ -40,6 +40,13 @@ coverage: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# Mutated media and manifests: make fuzz FUZZ=10000
+FUZZ ?= 1000
+FUZZ_FIRST ?= 0
+
+fuzz: .venv/installed
+	FUZZ=$(FUZZ) FUZZ_FIRST=$(FUZZ_FIRST) $(BIN)/python -m pytest tests/fuzz
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow

@@ -47,6 +47,9 @@ def write_media(
     sound_starts: float = 0.0,
     options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
+    muxer: str | None = None,
+    codec_options: dict[str, str] | None = None,
+    still: bool = False,
 ) -> Path:
     """Encode ``sound``, shape ``(channels, n)``, interleaved with pictures, into ``path``.
 
@@ -57,22 +60,27 @@ def write_media(
         seconds: of pictures; by default as long as the sound.
         sound_starts: seconds of pictures before the first sound.
         options: for the muxer.
+        muxer: FFmpeg's name for the container; by default what suits the suffix.
+        codec_options: for the encoders; of those that one does not know it takes no notice.
+        still: one grey picture over and over, quick to encode and small; else noise.
     """
     if pictures == "":
         pictures = _PICTURES.get(path.suffix, "mpeg4")
     if seconds is None:
         seconds = sound_starts + (0.0 if sound is None else sound.shape[1] / rate)
     streams: list[tuple[Any, Iterator[Any]]] = []
-    with av.open(str(path), "w", options=options or {}) as container:
+    with av.open(str(path), "w", muxer, options=options or {}) as container:
         container.metadata.update(metadata or {})
         if pictures:
-            video = container.add_stream(pictures, rate=PICTURES_A_SECOND)
+            video = container.add_stream(pictures, PICTURES_A_SECOND, options=codec_options)
             assert isinstance(video, av.VideoStream)
-            video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
-            streams.append((video, _pictures(seconds)))
+            formats = video.codec.video_formats
+            video.width, video.height = 64, 64
+            video.pix_fmt = formats[0].name if formats else "yuv420p"
+            streams.append((video, _pictures(seconds, still)))
         if sound is not None:
             layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[len(sound)]
-            audio = container.add_stream(codec, rate=rate, layout=layout)
+            audio = container.add_stream(codec, rate, options=codec_options, layout=layout)
             streams.append((audio, _frames(sound, rate, layout, sound_starts)))
         for frames in zip_longest(*(frames for _, frames in streams)):
             for (stream, _), frame in zip(streams, frames, strict=True):
@@ -83,10 +91,11 @@ def write_media(
     return path
 
 
-def _pictures(seconds: float) -> Iterator[av.VideoFrame]:
+def _pictures(seconds: float, still: bool) -> Iterator[av.VideoFrame]:
+    grey = np.full((96, 64), 128, np.uint8)
     for number in range(round(seconds * PICTURES_A_SECOND)):
-        noise = np.random.default_rng(number).integers(0, 255, (96, 64), np.uint8)
-        frame = av.VideoFrame.from_ndarray(noise, "yuv420p")
+        noise = np.random.default_rng(number).integers(0, 255, grey.shape, np.uint8)
+        frame = av.VideoFrame.from_ndarray(grey if still else noise, "yuv420p")
         frame.pts, frame.time_base = number, Fraction(1, PICTURES_A_SECOND)
         yield frame
 
@@ -96,8 +105,9 @@ def _frames(sound: Planar, rate: int, layout: str, starts: float) -> Iterator[av
     yield from repeat(None, round(starts * PICTURES_A_SECOND))
     step = max(1, rate // PICTURES_A_SECOND)
     for start in range(0, sound.shape[1], step):
-        part = np.ascontiguousarray(sound[:, start : start + step], np.float32)
-        frame = av.AudioFrame.from_ndarray(part, "fltp", layout)
+        # Packed: PyAV counts one plane too many of eight channels and more.
+        part = np.ascontiguousarray(sound[:, start : start + step].T, np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(part, "flt", layout)
         frame.rate, frame.time_base = rate, Fraction(1, rate)
         frame.pts = round(starts * rate) + start
         yield frame
