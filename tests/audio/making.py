@@ -97,7 +97,7 @@ CONTAINERS = [
         "flv",
         rate=44_100,
     ),
-    _container("wmv", "asf", "mp3 wmav2 wmav1 ac3 aac pcm_s16le", "wmv2"),
+    _container("wmv", "asf", "wmav2 wmav1 mp3 ac3 aac pcm_s16le", "wmv2"),
     _container("wtv", "wtv", "mp2 ac3", "mpeg2video"),
     _container("ogv", "ogv", "vorbis libopus flac libvorbis libspeex", "libvpx"),
     _container("opus", "opus", "libopus"),
@@ -150,14 +150,15 @@ CHANNELS = dict.fromkeys(
     ("libopencore_amrnb", "nellymoser", "real_144", "g726", "g722", "libgsm"), (1,)
 ) | dict.fromkeys(("vorbis", "s302m"), (2,))
 
-# The same bytes each time, quickly; WMA has no bit rate of its own.
+BITS_A_SECOND = 64_000  # of each channel
+
+# The same bytes each time, quickly.
 _CODEC_OPTIONS = {
     "strict": "experimental",
     "flags": "+bitexact",
     "deadline": "realtime",
     "preset": "ultrafast",
     "threads": "1",
-    "b": "128000",
 }
 
 
@@ -196,6 +197,7 @@ def make(
     rate = rate or container.rate_of(codec)
     if sound is not None and not _in_pyav(codec):
         return _make_by_command_line(path, container, sound, codec, rate, pictures)
+    channels = 1 if sound is None else len(sound)
     return write_media(
         path,
         sound,
@@ -207,7 +209,7 @@ def make(
         sound_starts=sound_starts,
         options={"fflags": "+bitexact", "strict": "experimental"} | container.options,
         muxer=container.muxer,
-        codec_options=_CODEC_OPTIONS,
+        codec_options=_CODEC_OPTIONS | {"b": str(BITS_A_SECOND * channels)},
         still=True,
     )
 
