@@ -105,13 +105,13 @@ class _Tagger:
         values = _replaced(old, column.type, changes)
         if self._fields.meta is None:
             return values
+        # A new struct is never null: with nothing but a null in it, the row can gain tags later.
+        is_null = np.zeros(batch.num_rows, bool)
         if column.in_struct:
-            is_null = batch.column(1).is_null()
-        else:
-            mask = np.ones(batch.num_rows, bool)
-            mask[list(changes)] = False
-            is_null = pa.array(mask)
-        return pa.StructArray.from_arrays([values], fields=list(column.field.type), mask=is_null)
+            is_null |= batch.column(1).is_null().to_numpy(zero_copy_only=False)
+            is_null[list(changes)] = False  # of a struct that holds more, no such row has changed
+        fields = list(column.field.type)
+        return pa.StructArray.from_arrays([values], fields=fields, mask=pa.array(is_null))
 
 
 def _samples(
@@ -119,7 +119,7 @@ def _samples(
 ) -> Iterator[Sample]:
     old = _old_tags(batch, column, fields)
     tagged = repeat(False) if old is None else old.is_valid().to_pylist()
-    null_structs = batch.column(1).is_null().to_pylist() if column.in_struct else repeat(False)
+    null_structs = batch.column(1).is_null().to_pylist() if column.shares_struct else repeat(False)
     rows = zip(_lists(batch.column(0)), tagged, null_structs, strict=False)
     for number, (value, is_tagged, is_null) in enumerate(rows, row):
         videos, fault = videos_of(value)

@@ -6,6 +6,7 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tasks.manifests import Fields
 from tasks.manifests.parquet_column import TagColumn
@@ -68,8 +69,10 @@ def _compare_others(column: TagColumn, result: TagColumn) -> None:
     moved = [(leaf, column.leaf.moved(leaf)) for leaf in range(old.num_columns)]
     others = [(before, after) for before, after in moved if after is not None]
     for before, after in others:
-        if not old.schema.column(before).equals(new.schema.column(after)):
+        if _described(old.schema.column(before)) != _described(new.schema.column(after)):
             raise CheckError(f"column {old.schema.column(before).path} has changed")
+        if column.footer.root.chain(before) != result.footer.root.chain(after):
+            raise CheckError(f"column {old.schema.column(before).path} has another schema")
     # Not by pyarrow: it ends the process on statistics that are damaged (std::terminate).
     for old_group, new_group in zip(column.footer.groups, result.footer.groups, strict=True):
         old_chunks, new_chunks = old_group.structs(COLUMNS), new_group.structs(COLUMNS)
@@ -77,3 +80,8 @@ def _compare_others(column: TagColumn, result: TagColumn) -> None:
             raise CheckError("another column has moved")
         if old_group[GROUP_ROWS] != new_group[GROUP_ROWS]:
             raise CheckError("a row group has other rows")
+
+
+def _described(column: pq.ColumnSchema) -> tuple[object, ...]:
+    levels = column.max_definition_level, column.max_repetition_level
+    return (column.path, column.physical_type, column.length, *levels)

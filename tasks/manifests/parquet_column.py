@@ -52,6 +52,8 @@ class TagColumn:
         metadata: the same as pyarrow reads it.
         exists: whether the file has the tags.
         in_struct: whether the file has the struct that holds them or will hold them.
+        shares_struct: whether that struct holds other fields. It says for all of them where it is
+            null, so that a row in which it is cannot gain tags alone.
         type: of the tags: lists of text.
         field: the column that is written: the tags, or the struct with nothing else in it.
         leaf: position of the tags among all leaves.
@@ -72,6 +74,7 @@ class TagColumn:
         has_group = fields.meta is None or self.in_struct
         tags = self._group.index(fields.tags) if has_group else None
         self.exists = tags is not None
+        self.shares_struct = self.in_struct and len(self._group.children) > self.exists
         self._file = pq.ParquetFile(self._narrowed(source, videos, tags))
         _check(self._file.schema_arrow, fields)
         self._position, self.leaf = self._positions(tags)
@@ -88,6 +91,7 @@ class TagColumn:
         """
         expected, rows = self.footer.groups[group].integer(GROUP_ROWS), 0
         for batch in self._file.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
+            _validate(batch)
             rows += batch.num_rows
             yield batch
         if rows != expected:
@@ -119,7 +123,7 @@ class TagColumn:
     def _placed(self, chunk: Struct) -> Struct:
         """A chunk of the file of the new column as one of this file."""
         chunk = shifted(chunk, self.keep - 4)
-        path = Items(BINARY, [name.encode() for name in self._names])
+        path = Items(BINARY, list(self._names))
         return chunk.changed({META: chunk.struct(META).changed({PATH: path})})
 
     def _narrowed(self, source: BinaryIO, videos: int, tags: int | None) -> Spliced:
@@ -199,6 +203,24 @@ class TagColumn:
         self.footer.with_leaf(
             self._root, self.leaf, [group.structs(COLUMNS)[0] for group in self.footer.groups]
         )
+
+
+def _validate(batch: pa.RecordBatch) -> None:
+    """Refuse what a damaged page may be read as: offsets that point outside of their values."""
+    batch.validate()
+    for column in batch.columns:
+        # As bytes: text that is not UTF-8 is a fault of its row alone.
+        column.cast(_without_text(column.type)).validate(full=True)
+
+
+def _without_text(arrow_type: pa.DataType) -> pa.DataType:
+    if is_text(arrow_type):
+        return pa.binary()
+    if is_list(arrow_type):
+        return pa.list_(arrow_type.value_field.with_type(_without_text(arrow_type.value_type)))
+    if pa.types.is_struct(arrow_type):
+        return pa.struct([field.with_type(_without_text(field.type)) for field in arrow_type])
+    return arrow_type
 
 
 def _check(schema: pa.Schema, fields: Fields) -> None:

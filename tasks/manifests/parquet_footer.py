@@ -97,13 +97,19 @@ class Node:
             raise UnsupportedError(f"has {len(found)} columns {name!r}")
         return found[0] if found else None
 
-    def path(self, leaf: int) -> list[str]:
-        """The names that lead to this leaf, as a column chunk has them."""
+    def chain(self, leaf: int) -> list[Struct]:
+        """The elements that lead to this leaf, without the counts of their children."""
         for child in self.children:
             if leaf < child.leaves:
-                return [child.name, *child.path(leaf)]
+                element = Struct(child.element)
+                element.pop(CHILDREN, None)
+                return [element, *child.chain(leaf)]
             leaf -= child.leaves
         return []
+
+    def path(self, leaf: int) -> list[bytes]:
+        """The names that lead to this leaf, as a column chunk has them."""
+        return [element.binary(NAME) for element in self.chain(leaf)]
 
     def with_children(self, children: Sequence["Node"]) -> "Node":
         """The same group of other columns."""
