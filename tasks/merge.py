@@ -12,11 +12,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from tasks.errors import Failure, ManifestChanged, ManifestError, TransientError
-from tasks.manifests import Fields, Sample, ledger
+from tasks.manifests import ExtendableFormat, Fields, Sample, ledger
 from tasks.manifests.files import open_manifest, replace, writing
 from tasks.plan import ManifestPlan, Videos
 from tasks.shown import shown, shown_url
-from tasks.storage import Identity, find, join, open_for_reading, parent, scratch
+from tasks.storage import Identity, find, join, keeps_start, open_for_reading, parent, scratch
 
 MERGE_ATTEMPTS = 10
 _STORE_ATTEMPTS = 4
@@ -148,7 +148,7 @@ def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
     with writing(target), scratch(target, like=source) as new:
         with ledger.open_ledger(source, target) as failures:
             tagger.start(source, failures)
-            read = _rewrite(source, new, tagger)
+            read, keep = _rewrite(source, target, new, tagger)
         result = tagger.result
         result.failures = failures.entries
         if target == source:
@@ -156,20 +156,28 @@ def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
         else:
             result.written = there is None or not _same(target, there, new)
         if result.written:
-            replace(target, new, there)
+            replace(target, new, there, keep)
     return result
 
 
-def _rewrite(source: str, new: Path, tagger: _Tagger) -> Identity:
-    """Write the new version; the identity of what was read."""
+def _rewrite(source: str, target: str, new: Path, tagger: _Tagger) -> tuple[Identity, int]:
+    """Write the new version, or what follows the first bytes of the old one where these stay.
+
+    Returns:
+        The identity of what was read, and how many bytes of it stay.
+    """
     with open_manifest(source) as manifest, new.open("wb", buffering=_BUFFER_BYTES) as output:
         try:
-            manifest.format.rewrite(manifest.stream, output, tagger.fields, tagger)
+            layout, keep = manifest.format, 0
+            if source == target and keeps_start(source) and isinstance(layout, ExtendableFormat):
+                keep = layout.extend(manifest.stream, output, tagger.fields, tagger)
+            else:
+                layout.rewrite(manifest.stream, output, tagger.fields, tagger)
         except ManifestError as error:
             if _identity(source) != manifest.identity:  # half of it is the old one, half the new
                 raise ManifestChanged(f"{source} changed while it was read.") from error
             raise
-        return manifest.identity
+        return manifest.identity, keep
 
 
 def _identity(url: str) -> Identity | None:

@@ -41,6 +41,8 @@ class S3Server:
         sealed: names of buckets in which everything is refused (moto has no bucket policies).
         faults: what goes wrong with each request to come: "500", "503", "cut" (the answer breaks
             off half way), "slow", or "" for nothing; None while all is well.
+        copies: whether it copies parts by itself (UploadPartCopy).
+        received, sent: bytes of the bodies of requests and answers so far.
         client: a boto3 client for it.
     """
 
@@ -49,6 +51,9 @@ class S3Server:
     requests: list[str] = field(default_factory=list)
     sealed: set[str] = field(default_factory=set)
     faults: Iterator[str] | None = None
+    copies: bool = True
+    received: int = 0
+    sent: int = 0
 
     def bucket(self) -> str:
         """A new empty bucket; ``s3://`` and its name."""
@@ -96,10 +101,15 @@ class _Door:
             start_response(f"{fault} Trouble", [("Content-Type", "application/xml")])
             code = {"500": "InternalError", "503": "SlowDown"}[fault]
             return [f"<Error><Code>{code}</Code><Message>Try again</Message></Error>".encode()]
+        if "HTTP_X_AMZ_COPY_SOURCE_RANGE" in environ and not self._server.copies:
+            start_response("501 Not Implemented", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>NotImplemented</Code><Message>No</Message></Error>"]
         if fault == "slow":
             time.sleep(SLOW_SECONDS)
         with self._lock:
             body = b"".join(self._app(environ, start_response))
+            self._server.received += int(environ.get("CONTENT_LENGTH") or 0)
+            self._server.sent += len(body)
         return [body[: len(body) // 2] if fault == "cut" else body]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import BinaryIO, NamedTuple, Protocol, cast
+from typing import BinaryIO, NamedTuple, Protocol, cast, runtime_checkable
 
 from tasks.errors import ConfigurationError
 from tasks.shown import shown_url
@@ -68,6 +68,16 @@ class ManifestFormat(Protocol):
         """Copy ``source`` to ``target``; samples for which ``tag`` gives tags gain (or replace)
         the field, all else stays as it was. ``tag`` is called once for every sample, in order;
         for a sample with a ``fault`` its answer is not used."""
+        ...
+
+
+@runtime_checkable
+class ExtendableFormat(ManifestFormat, Protocol):
+    """A format that changes nothing but the end of a file."""
+
+    def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
+        """As ``rewrite``, but write only what follows the bytes of ``source`` that stay, and
+        return how many these are, from its start."""
         ...
 
 

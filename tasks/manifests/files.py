@@ -65,10 +65,11 @@ def writing(url: str) -> Iterator[None]:
         raise _named(url, error, "cannot be written: ") from error
 
 
-def replace(url: str, file: Path, expected: Identity | None) -> None:
-    """Put ``file`` at ``url`` in one step, if ``expected`` is there. Raises as :func:`writing`."""
+def replace(url: str, file: Path, expected: Identity | None, keep: int = 0) -> None:
+    """Put ``file`` at ``url`` in one step, if ``expected`` is there; behind the first ``keep``
+    bytes of that. Raises as :func:`writing`."""
     with writing(url):
-        storage.replace(url, file, expected)
+        storage.replace(url, file, expected, keep)
 
 
 def _named(url: str, error: StorageError, what: str = "") -> ManifestError | TransientError:

@@ -13,6 +13,7 @@ from s3fs import S3FileSystem
 
 from tasks.errors import FailureKind, StorageError
 from tasks.storage.failures import describe, error_code
+from tasks.storage.s3_copy import MIN_PART_BYTES, Part, copy_start, read_start
 
 _log = logging.getLogger(__name__)
 _probed: set[tuple[S3FileSystem, str]] = set()
@@ -89,9 +90,10 @@ class ObjectStream(io.RawIOBase):
             self._body = None
 
 
-def replace(fs: S3FileSystem, path: str, file: Path, expected: str | None) -> None:
+def replace(fs: S3FileSystem, path: str, file: Path, expected: str | None, keep: int = 0) -> None:
     """Put ``file`` at ``path`` if the object there still has the entity tag ``expected`` (None:
-    if there is no object). The store decides, in the same step that makes it visible.
+    if there is no object). The store decides, in the same step that makes it visible. With
+    ``keep``, so many bytes from the start of the object stay, and ``file`` follows them.
 
     Some stores that speak S3's protocol ignore the condition (rclone 1.75) or ignore it for
     uploads in parts (moto 5.2). So the object is also looked at just before that step: what
@@ -104,7 +106,7 @@ def replace(fs: S3FileSystem, path: str, file: Path, expected: str | None) -> No
     condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": f'"{expected}"'}
     with _refusals():
         _warn_of_ignored_conditions(fs, path)
-        _upload(fs, path, file, condition)
+        _upload(fs, path, file, condition, keep)
 
 
 def overwrite(fs: S3FileSystem, path: str, file: Path) -> None:
@@ -128,19 +130,25 @@ def _refusals() -> Iterator[None]:
         raise
 
 
-def _upload(fs: S3FileSystem, path: str, file: Path, condition: dict[str, str]) -> None:
+def _upload(
+    fs: S3FileSystem, path: str, file: Path, condition: dict[str, str], keep: int = 0
+) -> None:
     """Upload a file, in parts when it is large. Parts of an upload that was killed are invisible
     but paid for: a lifecycle rule of the bucket (AbortIncompleteMultipartUpload) removes them."""
     bucket, key, _ = fs.split_path(path)
-    target, size = {"Bucket": bucket, "Key": key}, file.stat().st_size
+    target, size = {"Bucket": bucket, "Key": key}, keep + file.stat().st_size
+    etag = condition.get("IfMatch", "")
     preserved = _check(fs, target, condition)
-    if size <= PART_BYTES:
-        fs.call_s3("put_object", Body=file.read_bytes(), **target, **preserved, **condition)
+    if size <= PART_BYTES or 0 < keep < MIN_PART_BYTES:
+        body = read_start(fs, target, keep, etag) + file.read_bytes()
+        fs.call_s3("put_object", Body=body, **target, **preserved, **condition)
         return
     started = fs.call_s3("create_multipart_upload", **target, **preserved)
     upload = {**target, "UploadId": started["UploadId"]}
     try:
-        parts = _upload_parts(fs, upload, file, max(PART_BYTES, -(-size // MAX_PARTS)))
+        parts = copy_start(fs, upload, keep, etag) if keep else []
+        part_bytes = max(PART_BYTES, -(-size // MAX_PARTS))
+        parts += _upload_parts(fs, upload, file, part_bytes, len(parts) + 1)
         _check(fs, target, condition)
         fs.call_s3(
             "complete_multipart_upload", MultipartUpload={"Parts": parts}, **upload, **condition
@@ -152,14 +160,14 @@ def _upload(fs: S3FileSystem, path: str, file: Path, condition: dict[str, str]) 
 
 
 def _upload_parts(
-    fs: S3FileSystem, upload: dict[str, str], file: Path, part_bytes: int
-) -> list[dict[str, str | int]]:
-    parts: list[dict[str, str | int]] = []
+    fs: S3FileSystem, upload: dict[str, str], file: Path, part_bytes: int, number: int
+) -> list[Part]:
+    parts: list[Part] = []
     with file.open("rb") as source:
         while data := source.read(part_bytes):
-            number = len(parts) + 1
             part = fs.call_s3("upload_part", Body=data, PartNumber=number, **upload)
             parts.append({"PartNumber": number, "ETag": part["ETag"]})
+            number += 1
     return parts
 
 

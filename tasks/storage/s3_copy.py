@@ -4,7 +4,6 @@ back."""
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 from fsspec.asyn import sync
 from s3fs import S3FileSystem
@@ -17,12 +16,12 @@ COPY_BYTES = 256 << 20
 """What the store copies for one request: at most 5 GiB, and not so much that it takes minutes."""
 CARRY_BYTES = 32 << 20
 _COPIES_AT_ONCE = 8
+Part = dict[str, str | int]
+"""PartNumber and ETag of an uploaded part."""
 _NOT_IMPLEMENTED = {"NotImplemented", "501", "MethodNotAllowed", "405"}
 
 
-def copy_start(
-    fs: S3FileSystem, upload: dict[str, str], size: int, etag: str
-) -> list[dict[str, Any]]:
+def copy_start(fs: S3FileSystem, upload: dict[str, str], size: int, etag: str) -> list[Part]:
     """Make the first ``size`` bytes of an object the first parts of an upload to the same key.
 
     They are copied at the store where it can do that (UploadPartCopy), else carried through here.
@@ -32,9 +31,6 @@ def copy_start(
         upload: Bucket, Key and UploadId.
         size: at least MIN_PART_BYTES.
         etag: the entity tag of the object, with its quotes.
-
-    Returns:
-        Number and entity tag of each part.
     """
     try:
         with ThreadPoolExecutor(_COPIES_AT_ONCE, thread_name_prefix="copy") as pool:
@@ -60,7 +56,7 @@ def _ranges(size: int, most: int) -> Iterator[tuple[int, int, int]]:
 
 def _copy_part(
     fs: S3FileSystem, upload: dict[str, str], etag: str, number: int, start: int, end: int
-) -> dict[str, Any]:
+) -> Part:
     copied = fs.call_s3(
         "upload_part_copy",
         CopySource={"Bucket": upload["Bucket"], "Key": upload["Key"]},
@@ -74,7 +70,7 @@ def _copy_part(
 
 def _carry_part(
     fs: S3FileSystem, upload: dict[str, str], etag: str, number: int, start: int, end: int
-) -> dict[str, Any]:
+) -> Part:
     data = _read(fs, {"Bucket": upload["Bucket"], "Key": upload["Key"]}, etag, start, end)
     part = fs.call_s3("upload_part", Body=data, PartNumber=number, **upload)
     return {"PartNumber": number, "ETag": part["ETag"]}
