@@ -64,11 +64,13 @@ class _Track:
     """What came of one audio stream.
 
     Attributes:
+        format: FFmpeg's name of the container's.
         stated_seconds: how long it is by the file's header; None where that does not say.
         ends_early: the file ends before the end that its header states.
         failure: why it cannot be decoded at all.
     """
 
+    format: str
     stated_seconds: float | None = None
     ends_early: bool = False
     failure: VideoError | None = None
@@ -132,8 +134,8 @@ def _decode_stream(
     container: InputContainer, stream: AudioStream, window: Window, in_index: Mp4Track | None
 ) -> _Track:
     """Decode one audio stream until the window is full."""
-    track, name = _Track(), format_name(container)
-    if stream.duration is not None and (stream.frames or name in _STATED_BY_STREAM):
+    track = _Track(format_name(container))
+    if stream.duration is not None and (stream.frames or track.format in _STATED_BY_STREAM):
         track.stated_seconds = stream.duration * float(stream.time_base or 0)
     if (in_index and in_index.encrypted) or "enc_key_id" in stream.metadata:  # MP4; Matroska
         track.failure = VideoError(FailureKind.ENCRYPTED, "its audio is encrypted")
@@ -146,10 +148,11 @@ def _decode_stream(
     stream.codec_context.thread_count = 1
     packets = _packets(container, stream, window, track.statistics)
     frames = _frames(packets, stream, track.statistics)
-    if name == "mov":
+    if track.format == "mov":
         # Elsewhere negative times are sound: clocks that wrap (MPEG-TS), odd timestamps (FLV, ASF).
         frames = _after_edits(frames)
-    for rate, names, planar in collect(_until_full(frames, window, track.statistics)):
+    seconds = window.seconds + MARGIN_SECONDS
+    for rate, names, planar in collect(_until_full(frames, seconds, track.statistics), seconds):
         mono = planar[0] if window.channels == "first" else downmix(planar, names)
         track.segments.append((rate, mono))
     track.ends_early = _ends_early(container, track.statistics)
@@ -216,16 +219,16 @@ def _after_edits(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
 
 
 def _until_full(
-    frames: Iterable[av.AudioFrame], window: Window, statistics: Statistics
+    frames: Iterable[av.AudioFrame], seconds: float, statistics: Statistics
 ) -> Iterator[av.AudioFrame]:
-    """The frames up to a little beyond the window: the cost does not grow with the video."""
+    """The frames of so many seconds: the cost does not grow with the video."""
     for frame in frames:
         if not MIN_SAMPLING_RATE <= frame.sample_rate <= MAX_SAMPLING_RATE:
             reason = f"claims a sampling rate of {frame.sample_rate:,} Hz"
             raise VideoError(FailureKind.CORRUPT, reason)
         yield frame
         statistics.add_frame(frame.time, frame.samples / frame.sample_rate)
-        if statistics.decoded_seconds >= window.seconds + MARGIN_SECONDS:
+        if statistics.decoded_seconds >= seconds:
             return
 
 
@@ -264,7 +267,7 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
             reason = "it is cut off"
         elif (stated or 0) > statistics.decoded_seconds + FRAME_SECONDS * 4:
             reason = f"{stated:.1f} seconds are missing"
-        elif whole is None and not (stated and statistics.frames):
+        elif whole is None and not (track.format == "flac" and stated and statistics.frames):
             reason = "nothing tells whether the file is complete"
         if reason:
             raise VideoError(

@@ -1,5 +1,6 @@
 """Collect the samples of decoded frames: float32, one row a channel, full scale 1."""
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 from typing import cast
@@ -29,10 +30,15 @@ _TYPES: dict[str, tuple[np.dtype[np.generic], float]] = {
 _MAX_PLANES = 7
 
 
-def collect(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, tuple[str, ...], Planar]]:
+def collect(
+    frames: Iterable[av.AudioFrame], seconds: float
+) -> Iterator[tuple[int, tuple[str, ...], Planar]]:
     """Join frames of one format: the rate, FFmpeg's names of the channels, the samples.
 
     A change of format on the way starts anew (faster-whisper#1451).
+
+    Args:
+        seconds: the most that is kept of one format.
 
     Raises:
         VideoError: ``corrupt``; the format changes all the time, or the samples are no levels.
@@ -43,12 +49,12 @@ def collect(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, tuple[str, .
             reason = f"changes its audio format more than {MAX_SEGMENTS} times"
             raise VideoError(FailureKind.CORRUPT, reason)
         first = next(group)
-        planar = _join(first, group)
+        planar = _join(first, group, math.ceil(seconds * rate))
         _silence_damage(planar)
         yield rate, tuple(channel.name for channel in first.layout.channels), planar
 
 
-def _join(first: av.AudioFrame, others: Iterator[av.AudioFrame]) -> Planar:
+def _join(first: av.AudioFrame, others: Iterator[av.AudioFrame], most: int) -> Planar:
     frames: Iterable[av.AudioFrame] = chain([first], others)
     channels, name = first.layout.nb_channels, first.format.name
     planes = channels if first.format.is_planar else 1
@@ -57,15 +63,17 @@ def _join(first: av.AudioFrame, others: Iterator[av.AudioFrame]) -> Planar:
         frames = (packed for frame in frames for packed in resampler.resample(frame))
         name, planes = "flt", 1
     dtype, full_scale = _TYPES[name.removesuffix("p")]
-    rows: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(planes)]
-    for frame in frames:
-        count = frame.samples * (channels // planes)
-        for row, plane in zip(rows, frame.planes, strict=False):
-            # No copy: the array keeps the frame alive.
-            row.append(np.frombuffer(cast("memoryview[int]", plane), dtype, count))
+    # Copied at once: FFmpeg uses a frame's memory again for the next one, while it is warm.
+    planar, end = np.empty((planes, most * (channels // planes)), np.float32), 0
+    rows = list(planar)
     with np.errstate(over="ignore", invalid="ignore"):  # doubles of a damaged file
-        joined = [np.concatenate(row, dtype=np.float32, casting="same_kind") for row in rows]
-    planar = np.stack(joined)
+        for frame in frames:
+            count = min(frame.samples * (channels // planes), planar.shape[1] - end)
+            for row, plane in zip(rows, frame.planes, strict=False):
+                values = np.frombuffer(cast("memoryview[int]", plane), dtype, count)
+                row[end : end + count] = values
+            end += count
+    planar = planar[:, :end]
     if planes < channels:
         planar = planar.reshape(-1, channels).T
     if name.startswith("u8"):
