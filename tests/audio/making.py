@@ -162,6 +162,10 @@ _CODEC_OPTIONS = {
 }
 
 
+def container_named(name: str) -> Container:
+    return next(container for container in CONTAINERS if container.name == name)
+
+
 def sound_for(container: Container, codec: str = "", seconds: float = 1.0, seed: int = 0) -> Planar:
     """A melody at the rate that the codec takes, the same one on two channels where it can."""
     codec = codec or container.codecs[0]

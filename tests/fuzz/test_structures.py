@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audio.making import CONTAINERS, make, sound_for
+from tests.audio.making import container_named, make, sound_for
 from tests.fuzz.frame import hunt
 from tests.fuzz.structures import Parse, boxes, chunks, elements
 from tests.fuzz.test_media import BASES, mutant
@@ -16,7 +16,7 @@ INNERMOST = [("mp4", boxes, b"stts"), ("mkv", elements, b"\xb5"), ("avi", chunks
 def test_the_parts_of_a_file_are_found(
     tmp_path: Path, name: str, parse: Parse, innermost: bytes
 ) -> None:
-    container = next(found for found in CONTAINERS if found.name == name)
+    container = container_named(name)
     data = bytearray(make(tmp_path / "file", container, sound_for(container)).read_bytes())
 
     parts = list(parse(data, 0, len(data)))
