@@ -21,12 +21,13 @@ MAX_BOXES = 1_000
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _OGG_LAST_PAGE = 4  # in a page's flags
 _MAX_OGG_PAGE = 27 + 255 + 255 * 255
 _MP4_STARTS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
 _MP4_BOXES = _MP4_STARTS | {b"moof", b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"uuid", b"meta",
                             b"meco", b"pdin", b"udta", b"PICT"}  # fmt: skip
-_OTHER_STARTS = (b"RIFF", b"RF64", _EBML, _ASF_HEADER, b"FLV", b"OggS", b"fLaC", b"ID3",
+_OTHER_STARTS = (b"RIFF", b"RF64", _W64, _EBML, _ASF_HEADER, b"FLV", b"OggS", b"fLaC", b"ID3",
                  b"\x00\x00\x01\xba")  # fmt: skip
 # Some writers count the RIFF header in, or forget the last chunk's padding.
 _RIFF_SLACK = 9
@@ -45,6 +46,8 @@ def is_whole(file: Readable) -> bool | None:
         return _matroska_is_whole(file, size)
     if head.startswith(b"OggS"):
         return _ogg_is_whole(file, size)
+    if head == _W64:
+        return _w64_is_whole(file, size)
     if head.startswith(_ASF_HEADER):
         return _asf_is_whole(file, size)
     return _mp4_is_whole(file, size) if is_mp4(file) else None
@@ -139,10 +142,18 @@ def _ebml_length(head: bytes) -> int | None:
 
 
 def _ogg_is_whole(file: Readable, size: int) -> bool:
-    """Whether the last page is marked as the last of its stream (RFC 3533)."""
+    """Whether the last page is all there, and marked as the last of its stream (RFC 3533)."""
     tail = bytes_at(file, max(0, size - _MAX_OGG_PAGE), _MAX_OGG_PAGE)
     page = tail[tail.rfind(b"OggS") :]
-    return len(page) > 5 and bool(page[5] & _OGG_LAST_PAGE)
+    if len(page) < 27 or not page[5] & _OGG_LAST_PAGE:
+        return False
+    segments = page[27 : 27 + page[26]]
+    return len(page) >= 27 + page[26] + sum(segments)
+
+
+def _w64_is_whole(file: Readable, size: int) -> bool:
+    """Whether the outermost chunk of a Sony Wave64 file lies within it."""
+    return int.from_bytes(bytes_at(file, 16, 8), "little") <= size
 
 
 def _asf_is_whole(file: Readable, size: int) -> bool | None:
