@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Self, TypeVar
 
 from tasks.manifests.thrift_compact import (
+    BINARY,
+    I32,
     I64,
     LIST,
     STRUCT,
@@ -45,12 +47,26 @@ COLUMN_INDEX = 1  # of a SortingColumn
 # ColumnChunk; its META is a ColumnMetaData
 FILE_PATH, FILE_OFFSET, META, OFFSET_INDEX, OFFSET_INDEX_SIZE, INDEX, INDEX_SIZE = range(1, 8)
 CRYPTO, ENCRYPTED_META = 8, 9
-PATH, CODEC, _, UNCOMPRESSED, COMPRESSED, _, DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE = range(3, 12)
+ENCODINGS, PATH, CODEC, VALUES, UNCOMPRESSED, COMPRESSED = range(2, 8)
+DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE = range(9, 12)
 BLOOM_FILTER, BLOOM_FILTER_SIZE = 14, 15
 _OFFSETS = (FILE_OFFSET, OFFSET_INDEX, INDEX)
 _META_OFFSETS = (DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE, BLOOM_FILTER)
 # Whatever a reader of values needs of a ColumnMetaData: nothing of statistics or indexes.
 _META_OF_VALUES = (*range(1, 8), DATA_PAGE, DICTIONARY_PAGE)
+
+# The types of these fields: with another one, readers skip them.
+_FILE_TYPES = {VERSION: I32, SCHEMA: LIST, ROWS: I64, GROUPS: LIST, KEY_VALUES: LIST,
+               CREATED_BY: BINARY, COLUMN_ORDERS: LIST}  # fmt: skip
+_ELEMENT_TYPES = {TYPE: I32, TYPE_LENGTH: I32, REPETITION: I32, NAME: BINARY, CHILDREN: I32,
+                  CONVERTED_TYPE: I32, LOGICAL_TYPE: STRUCT}  # fmt: skip
+_GROUP_TYPES = {COLUMNS: LIST, TOTAL_BYTES: I64, GROUP_ROWS: I64, SORTING: LIST,
+                TOTAL_COMPRESSED: I64}  # fmt: skip
+_CHUNK_TYPES = {FILE_PATH: BINARY, FILE_OFFSET: I64, META: STRUCT, OFFSET_INDEX: I64,
+                OFFSET_INDEX_SIZE: I32, INDEX: I64, INDEX_SIZE: I32}  # fmt: skip
+_META_TYPES = {TYPE: I32, ENCODINGS: LIST, PATH: LIST, CODEC: I32, VALUES: I64, UNCOMPRESSED: I64,
+               COMPRESSED: I64, DATA_PAGE: I64, INDEX_PAGE: I64, DICTIONARY_PAGE: I64,
+               BLOOM_FILTER: I64}  # fmt: skip
 
 T = TypeVar("T")
 
@@ -201,6 +217,7 @@ class Footer:
     @classmethod
     def _parse(cls, data: bytes, start: int) -> Self:
         tree, used = decode(data)
+        tree.check(_FILE_TYPES)
         if ENCRYPTION in tree or SIGNING_KEY in tree:
             raise UnsupportedError("has encrypted columns or a signed footer")
         if used != len(data):
@@ -223,6 +240,7 @@ class Footer:
     def _check_groups(self) -> None:
         leaves, rows = self.root.leaves, 0
         for group in self.groups:
+            group.check(_GROUP_TYPES)
             chunks = group.structs(COLUMNS)
             if len(chunks) != leaves:
                 raise MalformedError(f"{len(chunks)} column chunks for {leaves} columns")
@@ -236,6 +254,9 @@ class Footer:
             raise MalformedError(f"{self.tree.integer(ROWS)} rows, {rows} in its row groups")
 
     def _check_chunk(self, chunk: Struct) -> None:
+        chunk.check(_CHUNK_TYPES)
+        if META in chunk:
+            chunk.struct(META).check(_META_TYPES)
         if CRYPTO in chunk or ENCRYPTED_META in chunk:
             raise UnsupportedError("has encrypted columns")
         if FILE_PATH in chunk and chunk.binary(FILE_PATH):
@@ -295,7 +316,10 @@ def extent(chunk: Struct) -> tuple[int, int]:
     # 0 stands for none: old writers say so of the dictionary, Arrow of the data where no row is.
     offsets = (meta.integer(DATA_PAGE), meta.integer(DICTIONARY_PAGE, 0))
     start = min((offset for offset in offsets if offset), default=0)
-    return start, start + meta.integer(COMPRESSED)
+    end = start + meta.integer(COMPRESSED)
+    if max(offsets) >= end > start:
+        raise MalformedError("a page lies outside of its column chunk")
+    return start, end
 
 
 def data_end(footer: Footer, leaf: int | None) -> int:
@@ -329,9 +353,10 @@ def _extents(chunk: Struct) -> Iterator[tuple[int, int]]:
         (meta, BLOOM_FILTER, BLOOM_FILTER_SIZE),
     ):
         if offset in fields:
-            start = fields.integer(offset)
+            start, length = fields.integer(offset), fields.get(size)
             # Old writers do not say how long a bloom filter is: then it ends nowhere.
-            yield start, start + fields.integer(size, _ENDLESS)
+            known = length is not None and isinstance(length.value, int)
+            yield start, start + (fields.integer(size) if known else _ENDLESS)
 
 
 def shifted(chunk: Struct, distance: int) -> Struct:
@@ -352,6 +377,7 @@ def _node(elements: Iterator[Struct], depth: int) -> Node:
         raise MalformedError("its schema has fewer columns than it says")
     if depth > _MAX_NESTING:
         raise UnsupportedError(f"has columns nested in more than {_MAX_NESTING} levels")
+    element.check(_ELEMENT_TYPES)
     element.binary(NAME).decode()
     if element.integer(REPETITION, 0) not in (REQUIRED, OPTIONAL, REPEATED):
         raise MalformedError("a column is neither required nor optional nor repeated")

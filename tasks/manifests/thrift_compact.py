@@ -5,7 +5,7 @@ number, its type and its value, in the order in which it was written.
 https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = range(14)
@@ -14,6 +14,7 @@ _FIXED = {BYTE: 1, DOUBLE: 8, UUID: 16}
 _INTEGERS = frozenset({I16, I32, I64})
 _BOOLEANS = frozenset({TRUE, FALSE})
 _MAX_DEPTH = 64
+_HALF_I32 = 1 << 31
 _MAX_SHIFT = 63  # of the last 7 bits of a 64-bit number
 
 
@@ -72,6 +73,21 @@ class Struct(dict[int, Field]):
         if not isinstance(value, Items) or (value.values and value.type != STRUCT):
             raise MalformedError(f"field {number} is no list of structures")
         return [item for item in value.values if isinstance(item, Struct)]
+
+    def check(self, types: Mapping[int, int]) -> None:
+        """Refuse fields of other types than these: other readers take them for missing.
+
+        Raises:
+            MalformedError: a field has another type, or a number that its type does not hold.
+        """
+        for number, kind in types.items():
+            found = self.get(number)
+            if found is None:
+                continue
+            if found.type != kind:
+                raise MalformedError(f"field {number} has type {found.type}, not {kind}")
+            if kind == I32 and not -_HALF_I32 <= self.integer(number) < _HALF_I32:
+                raise MalformedError(f"field {number} has more than 32 bits")
 
     def changed(self, changes: "dict[int, Value]") -> "Struct":
         """A copy in which fields that are there have other values."""
