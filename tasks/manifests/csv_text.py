@@ -1,9 +1,8 @@
-"""CSV rows: the cells as the standard library reads them, beside the text they came from."""
+"""Rows of CSV: the values as the standard library reads them, beside the text they stand in."""
 
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import BinaryIO, NamedTuple
 
 from tasks.errors import ManifestError
@@ -14,6 +13,10 @@ QUOTE = '"'
 # The default of 128 KiB is less than a long caption. The limit is one of the whole process.
 csv.field_size_limit(MAX_LINE_BYTES)
 
+_ESCAPES = (
+    "has a quote that is escaped by a backslash, as Spark writes it by default: quotes must be "
+    "doubled (in Spark: .option('escape', '\"'))"
+)
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
@@ -80,12 +83,17 @@ def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
                 raise too_long(line)
             yield text
 
+    # Spark escapes quotes by a backslash. Read as if quotes were doubled, most such files end in an
+    # error of the reader, but not all: `v.mp4,"a\", b"` is one cell more, and tags would be spliced
+    # into the middle of a text. But then a quote is left over inside a cell without quotes, where
+    # no writer that doubles quotes leaves one.
+    escaped = re.compile(rf'\\""?(?:[{re.escape(delimiter)}\r\n]|$)')
     escapes = False
     try:
         for cells in csv.reader(recorded(), delimiter=delimiter, strict=True):
             text = "".join(taken)
             if QUOTE in text:
-                escapes = escapes or _may_end_in_escaped_quote(text, delimiter)
+                escapes = escapes or escaped.search(text) is not None
                 if escapes and _has_stray_quote(text, delimiter):
                     raise csv.Error
             yield Row(line, text, cells)
@@ -93,19 +101,8 @@ def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
             taken.clear()
             size = 0
     except csv.Error as error:
-        raise ManifestError(
-            "", _explained(error, escapes or '\\"' in "".join(taken)), line
-        ) from error
-
-
-# Spark escapes quotes by a backslash. Read as if quotes were doubled, most such files end in an
-# error of the reader, but not all: `v.mp4,"a\", b"` is one cell more, and tags would be spliced
-# into the middle of a text. Then a quote that closed nothing is left over in a cell without quotes,
-# which no writer of doubled quotes leaves there.
-
-
-def _may_end_in_escaped_quote(text: str, delimiter: str) -> bool:
-    return '\\"' in text and _patterns(delimiter)[1].search(text) is not None
+        escapes = escapes or '\\"' in "".join(taken)
+        raise ManifestError("", _ESCAPES if escapes else _explained(error), line) from error
 
 
 def _has_stray_quote(text: str, delimiter: str) -> bool:
@@ -115,33 +112,18 @@ def _has_stray_quote(text: str, delimiter: str) -> bool:
     )
 
 
-def _explained(error: csv.Error, escapes: bool) -> str:
-    if escapes:
-        return (
-            "has a quote that is escaped by a backslash, as Spark writes it by default: "
-            "quotes must be doubled (in Spark: .option('escape', '\"'))"
-        )
-    if "unexpected end" in str(error):
-        return "a quoted cell is never closed"
-    return f"is not CSV ({error})"
+def _explained(error: csv.Error) -> str:
+    unclosed = "unexpected end" in str(error)
+    return "a quoted cell is never closed" if unclosed else f"is not CSV ({error})"
 
 
 def cell_offsets(text: str, delimiter: str) -> list[tuple[int, int]]:
     """The offsets (start, end) of each cell of a row that was read, quotes included."""
-    cell, found, start = _patterns(delimiter)[0], list[tuple[int, int]](), 0
+    cell = re.compile(rf'"[^"]*+(?:""[^"]*+)*+"|[^{re.escape(delimiter)}\r\n]*+')
+    found, start = list[tuple[int, int]](), 0
     while match := cell.match(text, start):
         found.append(match.span())
         if not text.startswith(delimiter, match.end()):
             break
         start = match.end() + 1
     return found
-
-
-@cache
-def _patterns(delimiter: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """A cell; a backslash and a quote (or two) at its end."""
-    mark = re.escape(delimiter)
-    return (
-        re.compile(rf'"[^"]*+(?:""[^"]*+)*+"|[^{mark}\r\n]*+'),
-        re.compile(rf'\\""?(?:[{mark}\r\n]|$)'),
-    )

@@ -1,0 +1,324 @@
+"""Damaged text manifests: refused or tagged, and never is anything lost.
+
+Judges are Python's json and csv, DuckDB and Polars; what was not tagged must be the same bytes.
+"""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+import zstandard
+
+from tasks.errors import ManifestError
+from tasks.manifests import Fields, Sample, format_of
+from tests.fuzz.frame import hunt
+from tests.fuzz.mutations import mutated
+
+FIELDS = [Fields(), Fields(meta="meta"), Fields("clips", "t", "meta")]
+TEXTS = [
+    "plain",
+    "ünïcode 漢字",
+    'a "quote"',
+    "a, b; c\td|e",
+    "two\nlines",
+    "\\",
+    '\\"',
+    "",
+    " ",
+    "007",
+]
+DELIMITERS = {"m.csv": ",;\t|", "m.tsv": "\t"}
+
+TOKENS = [
+    b'"', b'""', b"\\", b'\\"', b"\r", b"\n", b"\r\n", b",", b";", b"\t", b"[", b"]", b"{", b"}",
+    b"\0", b"\xff", b"\xef\xbb\xbf", b"NaN", b"null", b"1e999", b"9" * 5000, b"'", b":", b" ",
+    b"\\ud83d", b'"videos"', b"videos", b"video_audio_tags", b"meta", b"[" * 2000, b"\xe2\x80\xa8",
+]  # fmt: skip
+
+
+def record(chance: Random, fields: Fields) -> dict[str, Any]:
+    """A sample with keys in any order, some of which it may lack."""
+    tags = chance.choice([None, ["Old"], []])
+    sample: dict[str, Any] = {
+        "id": chance.choice([1, "007", 1.5, None]),
+        fields.videos: chance.choice(
+            [["a.mp4"], ["b.mp4", "ü, c.mp4"], "d e.mp4", [], None, ["it's"]]
+        ),
+        "text": "".join(chance.choices(TEXTS, k=2)),
+    }
+    if fields.meta is None:
+        sample[fields.tags] = tags
+    else:
+        sample[fields.meta] = chance.choice([None, {"n": 1}, {"n": 1, fields.tags: tags}])
+    keys = chance.sample(sorted(sample), chance.randint(2, len(sample)))
+    return {key: sample[key] for key in keys}
+
+
+def manifest(chance: Random, url: str, fields: Fields) -> bytes:
+    """A whole one, in some author's style."""
+    samples = [record(chance, fields) for _ in range(chance.randint(1, 5))]
+    samples[0].setdefault(fields.videos, ["z.mp4"])
+    ascii_only, ending = chance.random() < 0.5, chance.choice(["\n", "\r\n"])
+    mark = chance.choice(["", "", "", "\ufeff"])
+    if url == "m.json":
+        indent = chance.choice([None, 2])
+        return (mark + json.dumps(samples, ensure_ascii=ascii_only, indent=indent)).encode()
+    if url == "m.jsonl":
+        lines = [json.dumps(sample, ensure_ascii=ascii_only) for sample in samples]
+        return (mark + ending.join(lines) + chance.choice(["", ending])).encode()
+    columns = sorted({key for sample in samples for key in sample}, key=lambda _: chance.random())
+    buffer = io.StringIO(newline="")
+    quoting: Any = chance.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+    delimiter = chance.choice(DELIMITERS[url])
+    writer = csv.writer(buffer, delimiter=delimiter, quoting=quoting, lineterminator=ending)
+    writer.writerow(columns)
+    for sample in samples:
+        values = [sample.get(column) for column in columns]
+        writer.writerow(
+            [json.dumps(v, ensure_ascii=False) if isinstance(v, list | dict) else v for v in values]
+        )
+    return (mark + buffer.getvalue()).encode()
+
+
+def insert_token(data: bytearray, chance: Random, others: Sequence[bytes]) -> None:
+    """Where a token stands in the way, or opens what nobody closes."""
+    start = chance.randrange(len(data) + 1)
+    data[start : start + chance.choice((0, 0, 1))] = chance.choice(TOKENS)
+
+
+def tags_for(sample: Sample) -> list[str] | None:
+    """For two of three samples."""
+    return None if sample.line % 3 == 0 else [f"L, {n}" for n in range(len(sample.videos))]
+
+
+def outcome(url: str, content: bytes, fields: Fields) -> tuple[list[Sample], bytes] | None:
+    """The samples and the new manifest, or None if it is refused: in the plan as in the merge."""
+    samples, target = list[Sample](), io.BytesIO()
+
+    def tag(sample: Sample) -> list[str] | None:
+        samples.append(sample)
+        return tags_for(sample)
+
+    try:
+        planned = list(format_of(url).read(io.BytesIO(content), fields))
+    except ManifestError as error:
+        with pytest.raises(ManifestError, match=f"^{re.escape(str(error))}$"):
+            format_of(url).rewrite(io.BytesIO(content), target, fields, tag)
+        return None
+    format_of(url).rewrite(io.BytesIO(content), target, fields, tag)
+    assert samples == planned
+    return samples, target.getvalue()
+
+
+def with_tags(old: dict[str, Any], tags: list[str], fields: Fields) -> dict[str, Any]:
+    if fields.meta is None:
+        return old | {fields.tags: tags}
+    meta = old.get(fields.meta)
+    return old | {fields.meta: (meta if isinstance(meta, dict) else {}) | {fields.tags: tags}}
+
+
+def loads(text: str) -> Any:
+    """JSON by the standard library, NaN as a word, so that it equals itself."""
+    return json.loads(text, strict=False, parse_constant=str, parse_int=str, parse_float=str)
+
+
+def check_json_lines(old: bytes, new: bytes, samples: list[Sample], fields: Fields) -> None:
+    given = {sample.line: sample for sample in samples}
+    before, after = old.split(b"\n"), new.split(b"\n")
+    assert len(before) == len(after)
+    for line, (was, now) in enumerate(zip(before, after, strict=True), 1):
+        tags = tags_for(given[line]) if line in given and given[line].fault is None else None
+        if tags is None:
+            assert was == now
+        else:
+            sample = loads(was.decode("utf-8-sig" if line == 1 else "utf-8"))
+            assert loads(now.decode("utf-8-sig" if line == 1 else "utf-8")) == with_tags(
+                sample, tags, fields
+            )
+
+
+def check_json_array(old: bytes, new: bytes, samples: list[Sample], fields: Fields) -> None:
+    if old.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return check_json_lines(old, new, samples, fields)
+    before, after = (loads(content.decode("utf-8-sig")) for content in (old, new))
+    assert len(before) == len(after) == len(samples)
+    for was, now, sample in zip(before, after, samples, strict=True):
+        tags = tags_for(sample) if sample.fault is None else None
+        assert now == (was if tags is None else with_tags(was, tags, fields))
+    return None
+
+
+def csv_rows(content: bytes, delimiter: str) -> list[tuple[list[str], str]]:
+    """The cells and the text of each row."""
+    text = content.decode(errors="surrogateescape").removeprefix("\ufeff")
+    lines, taken = io.StringIO(text, newline=""), list[str]()
+
+    def recorded() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    found = []
+    for cells in csv.reader(recorded(), delimiter=delimiter, strict=True):
+        found.append((cells, "".join(taken)))
+        taken.clear()
+    return found
+
+
+def check_csv(
+    old: bytes, new: bytes, samples: list[Sample], fields: Fields, delimiters: str = ",;\t|"
+) -> None:
+    delimiter = delimiter_of(old, fields, delimiters)
+    before, after = csv_rows(old, delimiter), csv_rows(new, delimiter)
+    assert len(before) == len(after)
+    header, key = before[0][0], fields.meta or fields.tags
+    added = key not in header
+    assert after[0][0] == [*header, key] if added else after[0] == before[0]
+    place = len(header) if added else header.index(key)
+    left = iter(samples)
+    for (was, old_text), (now, new_text) in zip(before[1:], after[1:], strict=True):
+        sample = next(left) if was else None
+        if sample is None or len(was) != len(header):
+            assert old_text == new_text
+            continue
+        tags = tags_for(sample) if sample.fault is None else None
+        if tags is not None:
+            value = loads(now[place])
+            assert (value if fields.meta is None else value[fields.tags]) == tags
+        elif added:
+            assert now[place] == ""
+        else:
+            assert old_text == new_text
+        assert now[:place] + now[place + 1 :] == was[:place] + was[place + 1 :]
+    assert next(left, None) is None
+
+
+def delimiter_of(content: bytes, fields: Fields, delimiters: str = ",;\t|") -> str:
+    for delimiter in delimiters:
+        try:
+            if fields.videos in csv_rows(content, delimiter)[0][0]:
+                return delimiter
+        except (csv.Error, IndexError):
+            continue
+    raise AssertionError("no delimiter")
+
+
+CHECKS: dict[str, Callable[[bytes, bytes, list[Sample], Fields], None]] = {
+    "m.jsonl": check_json_lines,
+    "m.json": check_json_array,
+    "m.csv": check_csv,
+    "m.tsv": partial(check_csv, delimiters="\t"),
+}
+
+
+@pytest.mark.parametrize("url", sorted(CHECKS))
+def test_mutants_lose_nothing(url: str) -> None:
+    def check(seed: int) -> str | None:
+        chance = Random(f"{url} {seed}")
+        fields = chance.choice(FIELDS)
+        whole = manifest(chance, url, fields)
+        content = mutated(whole, chance, [manifest(chance, url, fields)], [insert_token])
+        result = outcome(url, content, fields)
+        if result is not None:
+            CHECKS[url](content, result[1], result[0], fields)
+        return None
+
+    hunt(check, 300)
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "m.jsonl.gz": gzip.compress,
+    "m.jsonl.bz2": bz2.compress,
+    "m.jsonl.zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+}
+
+
+@pytest.mark.parametrize("url", sorted(PACKERS))
+def test_compressed_mutants_are_whole_or_refused(url: str) -> None:
+    """They have two streams, so that there is something to lose behind the first."""
+
+    def check(seed: int) -> str | None:
+        chance = Random(f"{url} {seed}")
+        lines = [json.dumps({"id": n, "videos": [f"{n}.mp4"]}).encode() + b"\n" for n in range(4)]
+        streams = [PACKERS[url](b"".join(lines[:2])), PACKERS[url](b"".join(lines[2:]))]
+        mutant = mutated(b"".join(streams), chance, streams)
+        result = outcome(url, mutant, Fields())
+        if result is None:
+            return None
+        paths = [path for sample in result[0] for path in sample.videos]
+        # Whole streams that are gone or come again are nobody's to notice.
+        halves = list(zip(paths[::2], paths[1::2], strict=True))
+        whole = set(halves) <= {("0.mp4", "1.mp4"), ("2.mp4", "3.mp4")}
+        return None if whole else f"{paths} of {mutant!r}"
+
+    hunt(check, 300)
+
+
+@pytest.mark.parametrize("url", ["m.jsonl", "m.json", "m.csv"])
+def test_what_duckdb_read_before_it_reads_after(url: str, tmp_path: Path) -> None:
+    def check(seed: int) -> str | None:
+        chance = Random(f"{url} {seed}")
+        fields = chance.choice(FIELDS)
+        content = manifest(chance, url, fields)
+        result = outcome(url, content, fields)
+        if result is None:
+            return "a whole manifest is refused"
+        samples, new = result
+        tags = [tags_for(sample) if sample.fault is None else None for sample in samples]
+        if url == "m.csv":
+            return compare_tables(content, new, tags, fields, tmp_path / url)
+        return compare_objects(content, new, tags, fields, tmp_path / url)
+
+    hunt(check, 100)
+
+
+def compare_objects(
+    old: bytes, new: bytes, tags: list[list[str] | None], fields: Fields, file: Path
+) -> str | None:
+    query = OBJECTS.format("array" if file.suffix == ".json" else "newline_delimited")
+    before, after = ([loads(text) for (text,) in queried(query, c, file)] for c in (old, new))
+    expected = [
+        sample if given is None else with_tags(sample, given, fields)
+        for sample, given in zip(before, tags, strict=True)
+    ]
+    return None if after == expected else f"{expected} became {after}"
+
+
+def compare_tables(
+    old: bytes, new: bytes, tags: list[list[str] | None], fields: Fields, file: Path
+) -> str | None:
+    table = TABLE.format(delimiter_of(old, fields))
+    names = [name for name, *_ in queried(f"DESCRIBE {table}", old, file)]
+    key = fields.meta or fields.tags
+    others = ", ".join(f'"{name}"' for name in names if name != key)
+    rows = f"SELECT {others} FROM ({table})"
+    before, after = (queried(rows, content, file) for content in (old, new))
+    if before != after:
+        return f"{before} became {after}"
+    for (cell,), given in zip(
+        queried(f'SELECT "{key}" FROM ({table})', new, file), tags, strict=True
+    ):
+        if given is not None:
+            value = loads(cell)
+            assert (value if fields.meta is None else value[fields.tags]) == given
+    return None
+
+
+OBJECTS = "SELECT json FROM read_json_objects(?, format='{}')"
+TABLE = """FROM read_csv(?, delim='{}', quote='"', escape='"', header=true, all_varchar=true)"""
+
+
+def queried(query: str, content: bytes, file: Path) -> list[tuple[Any, ...]]:
+    """What DuckDB answers about a file with this content."""
+    file.write_bytes(content)
+    return duckdb.execute(query, [str(file)]).fetchall()
