@@ -66,5 +66,9 @@ bench: .venv/installed
 up down: .venv/installed
 	@$(BIN)/python deployments/local.py $@
 
+# To the server that PREFECT_API_URL names.
+deploy: .venv/installed
+	@$(BIN)/python deployments/deploy.py
+
 clean:
 	rm -rf .venv .state build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,6 +7,9 @@
 Everything that it keeps lies in one folder, ``.state/``: the database (SQLite, or the one that
 ``PREFECT_SERVER_DATABASE_CONNECTION_URL`` names), the logs, and ``manifests/``, which the nightly
 run looks into as long as the variable ``tag_videos_manifests`` says nothing else.
+
+Why not ``prefect.serve()``? It spares the worker's pool, not the server, which is most of what is
+done here; its deployments hold this machine's paths, and those of a second machine would be others.
 """
 
 import argparse
@@ -17,7 +20,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,15 @@ _DEFAULTS = {
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 300  # the first start migrates the database, on a slow disk for minutes
+
+_NEXT = """
+The UI is at {url}. Two deployments are there: tag-videos/nightly runs at 02:00 UTC, tag-videos/on-demand
+when you say so. What to type next:
+
+  . {bin}/activate
+  export PREFECT_API_URL={url}/api
+  prefect deployment run tag-videos/on-demand --watch -p 'manifests=["/path/to/manifest.jsonl"]'
+  prefect variable set --overwrite tag_videos_manifests '["s3://bucket/manifests/*.jsonl"]'"""
 
 
 class StartError(Exception):
@@ -86,7 +97,7 @@ class Local:
         address = ("--host", self.host, "--port", str(self.port))
         self.server.start(_prefect("server", "start", *address), self.environment)
         self._wait_for_server()
-        self._prepare()
+        self._set_variables()
         self._deploy()
         worker = _prefect("worker", "start", "--pool", POOL, "--type", "process")
         self.worker.start(worker, self.environment)
@@ -113,21 +124,13 @@ class Local:
                 raise StartError(f"The server does not start: see {self.server.log}")
             time.sleep(0.2)
 
-    def _prepare(self) -> None:
-        """The work pool, and the nightly run's variables that nobody has set."""
+    def _set_variables(self) -> None:
+        """Set the variables that nobody has set: what the runs keep lies in the state folder."""
         os.environ.update(self.environment)
-        from prefect.client.orchestration import get_client  # reads the environment once
-        from prefect.client.schemas.actions import WorkPoolCreate
-        from prefect.exceptions import ObjectAlreadyExists
-        from prefect.variables import Variable
+        from prefect.variables import Variable  # reads the environment once
 
-        from tasks.model import DEFAULT_CHECKPOINT
-
-        with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
         variables: dict[str, Any] = {
             "tag_videos_manifests": [str(self.state / "manifests")],
-            "tag_videos_hf_ast": DEFAULT_CHECKPOINT,
             "tag_videos_cache": str(self.state / "cache"),
         }
         for name, value in variables.items():
@@ -152,12 +155,11 @@ class Local:
                 client.set_flow_run_state(run.id, state, force=True)
 
     def _deploy(self) -> None:
-        file = ("--prefect-file", "deployments/prefect.yaml")
-        deploy = _prefect("--no-prompt", "deploy", "--all", *file)
+        deploy = [sys.executable, str(ROOT / "deployments" / "deploy.py")]
         log = self.server.log.with_name("deploy.log")
         with log.open("wb") as output:
             done = subprocess.run(
-                deploy, cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT
+                deploy, env=self.environment, stdout=output, stderr=subprocess.STDOUT
             )
         if done.returncode:
             raise StartError(f"The deployments are refused: see {log}")
@@ -195,8 +197,7 @@ def main() -> int:
     if options.host not in _LOOPBACK and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         print("Whoever reaches this port can run anything here: see deployments/README.md.")
     local.status()
-    print(f"\nThe UI is at {local.url}; for the prefect command:")
-    print(f"export PREFECT_API_URL={local.url}/api")
+    print(_NEXT.format(url=local.url, bin=Path(sys.executable).parent))
     return 0
 
 
