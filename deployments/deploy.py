@@ -1,7 +1,7 @@
 """``make deploy``: deploy to the server that PREFECT_API_URL names.
 
-The work pool is made where it is missing: a process pool, for workers that run on machines where the
-package is installed. A pool of that name and another type (Docker, Kubernetes) is used as it is.
+The work pool is made where it is missing: a process pool, for workers on machines where the package
+is installed. A pool of that name and another type (Docker, Kubernetes) is used as it is.
 """
 
 import subprocess
@@ -27,9 +27,7 @@ def deploy() -> int:
 def main() -> int:
     """Do it, or say what is missing."""
     if not PREFECT_API_URL.value():
-        print(
-            "Name the server: export PREFECT_API_URL=http://127.0.0.1:4200/api", file=sys.stderr
-        )
+        print("Name the server: export PREFECT_API_URL=http://127.0.0.1:4200/api", file=sys.stderr)
         return 2
     return deploy()
 

@@ -45,7 +45,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 300  # the first start migrates the database, on a slow disk for minutes
 
 _NEXT = """
-The UI is at {url}. Two deployments are there: tag-videos/nightly runs at 02:00 UTC, tag-videos/on-demand
+The UI is at {url}. The deployment tag-videos/nightly runs at 02:00 UTC, tag-videos/on-demand
 when you say so. What to type next:
 
   . {bin}/activate

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Annotated, Any, Literal
 
 from prefect import State, flow, get_run_logger
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
@@ -23,6 +23,7 @@ from flows.show.progress import on_terminal, track
 from flows.show.report import write_report
 from flows.stopping import prompt_stop
 from flows.summary import Summary, counted
+from flows.variables import named_manifests, text_variable
 from flows.verdict import DRY_RUN, MISCONFIGURED, verdict_on
 from tasks.cache import Cache, default_cache
 from tasks.errors import ConfigurationError, StorageError, TransientError
@@ -36,7 +37,9 @@ from tasks.tag import Tagger
 
 
 def _run_name() -> str:
-    manifests: list[str] = flow_run.parameters["manifests"]
+    manifests: list[str] = flow_run.parameters.get("manifests", [])
+    if not manifests:  # the deployment's variable names them
+        return f"{deployment.name} {flow_run.scheduled_start_time:%Y-%m-%d}"
     more = f" and {len(manifests) - 1} more" if len(manifests) > 1 else ""
     return f"{shown_url(manifests[0])}{more}"
 
@@ -50,8 +53,8 @@ def _run_name() -> str:
     result_serializer="json",
 )
 def tag_videos(
-    manifests: Annotated[list[str], Field(min_length=1)],
-    hf_ast: str = DEFAULT_CHECKPOINT,
+    manifests: list[str] = [],  # noqa: B006 - never changed; the UI's form shows a list
+    hf_ast: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
     tag_field_name: Annotated[str, Field(min_length=1)] = "video_audio_tags",
@@ -78,8 +81,10 @@ def tag_videos(
 
     Args:
         manifests: Manifest files, folders or globs; local paths or URLs such as
-            s3://bucket/manifests/*.jsonl.
-        hf_ast: The model: an id on the Hugging Face hub or a local folder.
+            s3://bucket/manifests/*.jsonl. A deployment's runs take those of the server's variable
+            tag_videos_manifests when none are named here.
+        hf_ast: The model: an id on the Hugging Face hub or a local folder; by default the
+            deployment's variable tag_videos_hf_ast, else MIT/ast-finetuned-audioset-10-10-0.4593.
         revision: Branch, tag or commit of a hub model.
         trust_remote_code: Run Python code that the model brings along. Only for models you trust.
         tag_field_name: The field that the tags are written to.
@@ -93,8 +98,8 @@ def tag_videos(
         device: auto, cpu, cuda or cuda:N.
         dtype: What the model computes in; auto is bfloat16 where the device has
             instructions for it (a GPU, a CPU with AMX or AVX512-BF16), else float32.
-        cache: Where extracted audio and tags are kept between runs; by default a folder in the
-            user's cache directory.
+        cache: Where extracted audio and tags are kept between runs; by default the deployment's
+            variable tag_videos_cache, else a folder in the user's cache directory.
         cache_days: Days after which what nobody used is removed from the cache.
         no_cache: Keep nothing between runs.
         retag: Tag again what is tagged already.
@@ -107,6 +112,9 @@ def tag_videos(
     logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
     fields = Fields(videos=video_key, tags=tag_field_name, meta=meta_field)
     try:
+        manifests = named_manifests(manifests)
+        hf_ast = hf_ast or text_variable("tag_videos_hf_ast") or DEFAULT_CHECKPOINT
+        cache = cache or text_variable("tag_videos_cache")
         with (
             closing(Videos()) as videos,
             _cache_folder(cache, no_cache) as folder,

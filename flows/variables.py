@@ -11,7 +11,9 @@ from prefect.variables import Variable
 
 from tasks.errors import ConfigurationError
 
-_SET_MANIFESTS = """prefect variable set tag_videos_manifests '["s3://bucket/manifests/*.jsonl"]'"""
+_SET_MANIFESTS = (
+    """prefect variable set --overwrite tag_videos_manifests '["s3://bucket/manifests/*.jsonl"]'"""
+)
 
 
 def named_manifests(parameter: list[str]) -> list[str]:
@@ -21,30 +23,31 @@ def named_manifests(parameter: list[str]) -> list[str]:
         ConfigurationError: neither names any.
     """
     manifests = parameter or _variable("tag_videos_manifests")
+    if not manifests:
+        raise ConfigurationError(
+            "No manifest is named, neither by the parameter manifests nor by the variable"
+            f" tag_videos_manifests. Set it: {_SET_MANIFESTS}"
+        )
     if isinstance(manifests, str):
         return [manifests]
-    if isinstance(manifests, list) and manifests and all(isinstance(url, str) for url in manifests):
-        return manifests
-    if manifests:
+    if not isinstance(manifests, list) or not all(isinstance(url, str) for url in manifests):
         raise ConfigurationError(
-            "The variable tag_videos_manifests is neither a path nor a list of paths. Set it:"
-            f" {_SET_MANIFESTS}"
+            f"The variable tag_videos_manifests must be a path or a list of paths: {_SET_MANIFESTS}"
         )
-    raise ConfigurationError(
-        "No manifest is named, neither by the parameter manifests nor by the variable"
-        f" tag_videos_manifests. Set it: {_SET_MANIFESTS}"
-    )
+    return manifests
 
 
-def text(name: str) -> str | None:
+def text_variable(name: str) -> str | None:
     """Returns the text of a variable, None where it is not set.
 
     Raises:
-        ConfigurationError: it is no text.
+        ConfigurationError: it is something else.
     """
     value = _variable(name)
     if value is not None and not isinstance(value, str):
-        raise ConfigurationError(f"The variable {name} is no text. Set it: prefect variable set {name} TEXT")
+        raise ConfigurationError(
+            f"The variable {name} must be a string: prefect variable set --overwrite {name} ..."
+        )
     return value or None
 
 
