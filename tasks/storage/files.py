@@ -112,7 +112,8 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
         # On S3 what is asked for, and nothing ahead: that is 50 MB by default.
         options = {"cache_type": "none"} if hasattr(fs, "call_s3") else {}
         raw = fs.open(path, "rb", **options)
-        identity = _identity_of(getattr(raw, "details", None) or fs.info(path))
+        # s3fs has asked already; the details of others (HTTP) lack the entity tag.
+        identity = _identity_of(raw.details if hasattr(fs, "call_s3") else fs.info(path))
     reader = io.BufferedReader(_Reader(raw), READ_BUFFER_BYTES)
     return OpenFile(cast(BinaryIO, reader), identity)
 

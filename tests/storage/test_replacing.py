@@ -1,6 +1,8 @@
 """A file is replaced in one step, and never another than was expected."""
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,44 +19,6 @@ def new(tmp_path: Path) -> Path:
     path = tmp_path / "scratch"
     path.write_bytes(b"new content\n")
     return path
-
-
-def content_of(url: str) -> bytes:
-    with storage.open_for_reading(url, seekable=False).stream as stream:
-        return stream.read()
-
-
-def test_replace_what_was_expected(file: str, new: Path) -> None:
-    storage.replace(file, new, storage.identify(file))
-    assert content_of(file) == b"new content\n"
-
-
-def test_never_replace_something_else(file: str, new: Path, s3: S3Server) -> None:
-    expected = storage.identify(file)
-    put(s3, file, b"someone else's\n")
-    for wrong in (expected, None):
-        with pytest.raises(StorageError, match=r"changed|written"):
-            storage.replace(file, new, wrong)
-    with pytest.raises(StorageError, match=r"changed|written"):
-        storage.replace(file + ".gone.jsonl", new, expected)
-    assert content_of(file) == b"someone else's\n"
-
-
-def test_create_what_was_not_there(file: str, new: Path) -> None:
-    url = storage.join(storage.parent(file), "out/n.jsonl")
-    if not file.startswith("s3://"):
-        Path(url).parent.mkdir()
-    storage.replace(url, new, None)
-    assert content_of(url) == b"new content\n"
-
-
-def test_overwrite_and_remove(file: str, new: Path) -> None:
-    storage.overwrite(file, new)
-    assert content_of(file) == b"new content\n"
-    storage.remove(file)
-    storage.remove(file)
-    with pytest.raises(StorageError):
-        storage.identify(file)
 
 
 def test_versions_of_ours_never_share_an_identity(tmp_path: Path) -> None:
@@ -104,11 +68,44 @@ def test_a_local_file_that_may_not_be_written_is_refused(tmp_path: Path, new: Pa
         storage.replace("/proc/nope/m.jsonl", new, None)
 
 
-def test_any_other_store_is_replaced_too(new: Path) -> None:
-    url = "memory://replace/m.jsonl"
+@pytest.mark.parametrize("hidden", [".m.jsonl.lock", ".m.jsonl.tmp"])
+def test_nothing_is_written_through_a_planted_link(tmp_path: Path, new: Path, hidden: str) -> None:
+    url, victim = tmp_path / "m.jsonl", tmp_path / "victim"
+    url.write_bytes(b"old\n")
+    (tmp_path / hidden).symlink_to(victim)
+    with suppress(StorageError):
+        storage.replace(str(url), new, storage.identify(str(url)))
+    assert not victim.exists()
+
+
+def test_a_private_file_has_private_drafts(tmp_path: Path) -> None:
+    old, copy = tmp_path / "m.jsonl", tmp_path / "out" / "m.jsonl"
+    old.write_bytes(b"old\n")
+    for mode, public in ((0o600, 0o600), (0o640, 0o640), (0o444, 0o644)):
+        old.chmod(mode)
+        with storage.scratch(str(old)) as scratch:
+            assert stat.S_IMODE(scratch.stat().st_mode) == 0o600
+            storage.replace(str(old), scratch, storage.identify(str(old)))
+        assert stat.S_IMODE(old.stat().st_mode) == mode
+        with storage.scratch(str(copy), like=str(old)) as scratch:
+            assert stat.S_IMODE(scratch.stat().st_mode) == public
+
+
+@pytest.mark.parametrize("name", ["a" * 249 + ".jsonl", "漢" * 83 + ".jsonl", "a" + "é" * 124 + ".jsonl"])
+def test_a_name_as_long_as_a_name_may_be(tmp_path: Path, new: Path, name: str) -> None:
+    url = f"{tmp_path}/{name}"
+    assert len(name.encode()) == 255
     storage.replace(url, new, None)
-    assert content_of(url) == b"new content\n"
-    with pytest.raises(StorageError, match=r"changed|written"):
-        storage.replace(url, new, storage.Identity(1, "other"))
-    storage.replace(url, new, storage.identify(url))
-    assert storage.list_files("memory://replace") == [url]
+    with storage.scratch(url) as scratch:
+        scratch.write_bytes(b"newer\n")
+        storage.replace(url, scratch, storage.identify(url))
+    assert Path(url).read_bytes() == b"newer\n"
+    assert {path.name for path in tmp_path.iterdir()} == {name, "scratch"}
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h/m.jsonl", "zip://m.jsonl::s3://b/x.zip", "simplecache::https://h/m.jsonl"]
+)
+def test_a_store_that_is_only_read_is_refused(url: str) -> None:
+    with pytest.raises(StorageError, match="is only read"):
+        storage.require_writable(storage.parent(url))
