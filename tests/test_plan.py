@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tasks.errors import ConfigurationError, Failure, FailureKind
 from tasks.manifests import Fields
 from tasks.plan import Videos, find_manifests, plan
 from tests import needs
+from tests.web import serving
 
 
 @pytest.fixture
@@ -138,3 +140,25 @@ def test_no_permission_is_told_before_anything_is_done(tmp_path: Path, videos: V
             plan(copies, Fields(), videos, retag=False)
     finally:
         os.seteuid(0)
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "18")])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [b'{"videos": ["a"]}\n']
+
+    with serving(answer) as address:
+        yield address
+
+
+def test_a_manifest_on_the_web_cannot_be_replaced(videos: Videos, web: str) -> None:
+    (manifest,) = find_manifests([f"{web}/m.jsonl"], None, None)
+    with pytest.raises(ConfigurationError, match=r"only read; name another folder by --output\.$"):
+        plan([manifest], Fields(), videos, retag=False)
+
+
+def test_and_is_read_for_a_copy(videos: Videos, web: str, tmp_path: Path) -> None:
+    (manifest,) = find_manifests([f"{web}/m.jsonl"], str(tmp_path), None)
+    (planned,) = plan([manifest], Fields(), videos, retag=False)
+    assert planned.untagged == 1

@@ -8,6 +8,7 @@ from io import SEEK_CUR, SEEK_END
 from typing import Any
 
 from fsspec.caching import BaseCache
+from fsspec.spec import AbstractFileSystem
 
 from tasks import storage
 from tasks.errors import StorageError, TransientError, VideoError
@@ -128,8 +129,10 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
         TransientError: the storage may answer another time.
     """
     try:
+        # Held until the end: fsspec closes an archive once nobody holds its file system.
+        fs, path = storage.resolve(url)
         with translated():
-            opened_file = _open(url, identity)
+            opened_file = _open(fs, path, identity)
         with opened_file as file:
             with translated():
                 source = Source(file)
@@ -146,8 +149,7 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
         raise VideoError(error.kind, error.reason) from error
 
 
-def _open(url: str, identity: Identity | None) -> Any:
-    fs, path = storage.resolve(url)
+def _open(fs: AbstractFileSystem, path: str, identity: Identity | None) -> Any:
     if identity is None or not hasattr(fs, "call_s3"):
         return fs.open(path, "rb")
     # s3fs asks HEAD for what the run knows already, and only then reads on the condition that the

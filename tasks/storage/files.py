@@ -114,15 +114,16 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
         raw = fs.open(path, "rb", **options)
         # s3fs has asked already; the details of others (HTTP) lack the entity tag.
         identity = _identity_of(raw.details if hasattr(fs, "call_s3") else fs.info(path))
-    reader = io.BufferedReader(_Reader(raw), READ_BUFFER_BYTES)
+    reader = io.BufferedReader(_Reader(raw, fs), READ_BUFFER_BYTES)
     return OpenFile(cast(BinaryIO, reader), identity)
 
 
 class _Reader(io.RawIOBase):
     """Passes on what the file of any store gives; whatever it raises becomes a StorageError."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, fs: AbstractFileSystem) -> None:
         self._file = file
+        self._fs = fs  # which closes its archive once nobody holds it
 
     def readable(self) -> bool:
         return True

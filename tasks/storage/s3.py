@@ -179,7 +179,8 @@ def _check(fs: S3FileSystem, target: dict[str, str], condition: dict[str, str]) 
         head = fs.call_s3("head_object", **target)
     except FileNotFoundError:
         head = None
-    if (head and head["ETag"]) != condition.get("IfMatch"):
+    etag = head["ETag"].strip('"') if head else ""
+    if etag != condition.get("IfMatch", "").strip('"'):
         raise StorageError(FailureKind.CHANGED, "has changed since it was read")
     return {name: head[name] for name in _PRESERVED_HEADERS if name in head} if head else {}
 

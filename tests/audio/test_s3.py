@@ -1,5 +1,6 @@
 """Videos on S3 are read in place: a few blocks, and only as long as they stay the same."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,3 +172,21 @@ def test_an_empty_object(
         far_pool.extract(url, window, identity)
 
     assert caught.value.kind == "empty-file"
+
+
+@pytest.mark.parametrize("key", ["a::b.mp4", "v/[x]::y z.mp4", "zip::a.mp4"])
+def test_any_key_is_a_video(
+    s3_server: CountedS3, far_pool: DecoderPool, window: Window, video: Path, key: str
+) -> None:
+    url, identity = s3_server.put(video, key)
+    assert not far_pool.extract(url, window, identity).empty
+
+
+def test_a_member_of_an_archive_is_a_video(
+    s3_server: CountedS3, far_pool: DecoderPool, window: Window, video: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.write(video, "v/a.mp4")
+    remote, _ = s3_server.put(tmp_path / "z.zip")
+    for url in (f"zip://v/a.mp4::{remote}", f"zip://v/a.mp4::{tmp_path}/z.zip"):
+        assert not far_pool.extract(url, window).empty

@@ -1,6 +1,7 @@
 """The ledger is JSON lines beside the manifest, whole or not there."""
 
 import json
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,3 +54,32 @@ def test_it_is_no_manifest(tmp_path: Path) -> None:
     assert list_manifests(str(tmp_path)) == [str(tmp_path / "m.jsonl")]
     with pytest.raises(ConfigurationError, match="is a failure ledger, not a manifest"):
         list_manifests(str(tmp_path / "m.jsonl.failures"))
+
+
+@pytest.mark.parametrize("name", ["漢" * 81 + ".jsonl", "a" * 249 + ".jsonl"])
+def test_of_a_name_that_is_too_long_it_keeps_the_beginning(tmp_path: Path, name: str) -> None:
+    manifest = str(tmp_path / name)
+    url = ledger.ledger_of(manifest)
+    assert len(Path(url).name.encode()) <= 255
+    assert Path(url).name.startswith(name[:70])
+    assert url.endswith(".failures")
+    assert ledger.ledger_of(manifest.replace(".jsonl", ".ndjson")) != url
+    ledger.refuse(ManifestError(manifest, "is odd"), manifest, manifest)
+    assert [str(path) for path in tmp_path.iterdir()] == [url]
+
+
+def test_it_is_as_private_as_the_manifest(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.jsonl"
+    manifest.touch(0o600)
+    ledger.refuse(ManifestError("m", "is odd"), str(manifest), str(manifest))
+    assert stat.S_IMODE(Path(ledger.ledger_of(str(manifest))).stat().st_mode) == 0o600
+
+
+def test_it_holds_no_secret_and_no_control(tmp_path: Path) -> None:
+    target = str(tmp_path / "m.jsonl")
+    with ledger.open_ledger("https://h/m.jsonl?sig=SECRET", target) as failures:
+        failures.add(1, "s3://KEY:SECRET@b/\x1b[31m.mp4", "missing", "at https://h/a?SECRET \u202e")
+    text = Path(ledger.ledger_of(target)).read_text(encoding="utf-8")
+    assert "SECRET" not in text
+    assert json.loads(text)["video"] == "s3://b/\\x1b[31m.mp4"
+    assert text.removesuffix("\n").isprintable()

@@ -3,7 +3,6 @@
 import logging
 import subprocess
 import sysconfig
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +13,12 @@ from uuid import uuid4
 import boto3
 import fsspec
 import pytest
-from werkzeug.serving import make_server
 
 from tasks import storage
 from tests import needs
 from tests.conftest import S3Server
 from tests.storage.contract import ReadContract, WriteContract
+from tests.web import serving
 
 
 class TestLocal(WriteContract):
@@ -168,13 +167,8 @@ class TestWeb(ReadContract):
     @pytest.fixture
     def base(self) -> Iterator[str]:
         self.files: dict[str, bytes] = {}
-        server = make_server("127.0.0.1", 0, self.answer, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        with serving(self.answer) as address:
+            yield address
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         content = self.files.get(environ["PATH_INFO"].encode("latin-1").decode())

@@ -2,7 +2,6 @@
 
 import errno
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +16,11 @@ from botocore.exceptions import (
 from fsspec.exceptions import FSTimeoutError
 from s3fs.errors import translate_boto_error
 from s3fs.utils import FileExpired
-from werkzeug.serving import make_server
 
 from tasks import storage
 from tasks.errors import FailureKind, StorageError
 from tests.storage.conftest import refusal
+from tests.web import serving
 
 
 def client_error(code: str, status: int) -> Exception:
@@ -76,13 +75,8 @@ def web() -> Iterator[str]:
         start_response(f"{status} said", [("Content-Length", "5"), ("ETag", '"tag"')])
         return [] if is_head else [b"video"]
 
-    server = make_server("127.0.0.1", 0, answer, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(answer) as address:
+        yield address
 
 
 def test_what_a_web_server_says(web: str) -> None:

@@ -3,16 +3,17 @@
 import os
 import socket
 import threading
+import zipfile
+from pathlib import Path
 
 import pytest
+from fsspec.registry import known_implementations
 
 from tasks import storage
-from tasks.errors import ManifestError, StorageError
-from tasks.manifests import Fields
-from tasks.manifests.files import open_manifest
+from tasks.errors import FailureKind, StorageError
 from tasks.storage import s3 as s3_store
 from tests.conftest import S3Server
-from tests.storage.conftest import put, refusal
+from tests.storage.conftest import refusal
 
 
 def test_identity_is_one_request(s3: S3Server) -> None:
@@ -34,12 +35,87 @@ def test_what_cannot_be_identified(file: str) -> None:
     assert unknown.value.kind == "unreadable"
 
 
+PROTOCOLS = sorted({*known_implementations, "nope"} - {"file", "local"})
+# Of which a host name asks the network, and may wait for it.
+NETWORK = {"ftp", "sftp", "ssh", "smb", "http", "https", "hdfs", "webhdfs", "github", "gist"}
+PATHS = ["", "x", "/", "b/a::b.mp4", "a\nb", "\x1b[31m", "[half", ":@:", "user:pw@h:99999/x", "..",
+         "{\"a\": 1}", "漢" * 400, "\udcff"]  # fmt: skip
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> dict[str, str]:
+    """Chains into archives that are none, or damaged."""
+    (tmp_path / "bad").write_bytes(b"PK\3\4" + b"\xff" * 600)
+    with zipfile.ZipFile(tmp_path / "good.zip", "w") as good:
+        good.writestr("a.mp4", b"sound" * 1000)
+    cut = (tmp_path / "good.zip").read_bytes()[:-30]
+    (tmp_path / "cut.zip").write_bytes(cut)
+    return {
+        f"{protocol}://{member}::{tmp_path}/{archive}": protocol
+        for protocol in ("zip", "tar", "libarchive", "reference", "dir", "simplecache::zip")
+        for member in ("a.mp4", "", "gone.mp4.gz")
+        for archive in ("bad", "cut.zip", "gone.zip")
+    }
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_any_text_is_a_file_or_a_reason(s3: S3Server, protocol: str) -> None:
+    host = ["127.0.0.1:1/v.mp4", "[half", ":@:", "127.0.0.1:1/a\nb", ""]
+    for path in host if protocol in NETWORK else PATHS:
+        assert_total(f"{protocol}://{path}")
+
+
 @pytest.mark.parametrize(
-    "url", ["s3://b d!/v.mp4", "s3://", "s3://only-a-bucket", "http://[half/v.mp4", "/a\0b.mp4",
-            "http://127.0.0.1:1/v.mp4", "/dev/null"]
+    "url",
+    ["/a\0b.mp4", "/dev/null", "/x/" + "漢" * 100, "/x" * 3000, "", "s3://only-a-bucket",
+     "data:,x", "a::b", "::", "zip::"],
 )  # fmt: skip
-def test_any_text_is_a_video_or_a_reason(s3: S3Server, url: str) -> None:
+def test_any_other_text_too(s3: S3Server, url: str) -> None:
     assert refusal(url).reason
+
+
+def test_a_damaged_archive_is_a_reason(archives: dict[str, str]) -> None:
+    for url in archives:
+        assert_total(url)
+
+
+def assert_total(url: str) -> None:
+    for attempt in (storage.identify, lambda url: storage.open_for_reading(url, seekable=True)):
+        reason = "was read"
+        try:
+            attempt(url)
+        except StorageError as error:
+            reason = error.reason
+        assert reason
+        assert reason.isprintable()
+
+
+def test_a_member_of_an_archive_is_a_file(tmp_path: Path, s3: S3Server) -> None:
+    bucket, content = s3.bucket(), b"sound" * 1000
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("v/a.mp4", content)
+    s3.put(f"{bucket}/z.zip", (tmp_path / "z.zip").read_bytes())
+    for chain in (f"::{tmp_path}/z.zip", f"::{bucket}/z.zip"):
+        url = storage.join(f"zip://v/sub{chain}", "../a.mp4")
+        assert url == f"zip://v/a.mp4{chain}"
+        assert storage.identify(url).size == len(content)
+        with storage.open_for_reading(url, seekable=False).stream as stream:
+            assert stream.read() == content
+        assert storage.list_files(f"zip://v{chain}") == [url]
+        assert storage.list_files(f"zip://*/a.mp4{chain}") == [url]
+
+
+def test_what_fails_while_it_is_read_is_a_storage_error(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.mp4", os.urandom(100_000))
+    broken = bytearray((tmp_path / "z.zip").read_bytes())
+    broken[50_000:50_100] = bytes(100)
+    (tmp_path / "z.zip").write_bytes(broken)
+    stream = storage.open_for_reading(f"zip://a.mp4::{tmp_path}/z.zip", seekable=False).stream
+    with stream, pytest.raises(StorageError) as failed:
+        stream.read()
+    assert failed.value.kind is FailureKind.UNREADABLE
 
 
 class Proxy:
