@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import S3Server
-from tests.deployments.conftest import Endless, Machine, wait_for
+from tests.deployments.conftest import LOCAL, Endless, Machine, wait_for
 from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest
 
 
@@ -64,6 +65,23 @@ def test_typed_then_again_from_the_cache(machine: Machine, s3: S3Server) -> None
     expected = {("extract", "Cached"): 1, ("tag", "Cached"): 1, ("merge", "Completed"): 1}
     wait_for(lambda: _ended_tasks(machine, again) == expected)  # the server writes them in batches
     assert s3.get(url) == tagged
+
+
+def test_the_example_of_the_readme_runs_a_deployment(machine: Machine, demo: Path) -> None:
+    page = (LOCAL.parent / "README.md").read_text()
+    example = page.split("```python\n")[1].split("```")[0]
+    example = example.replace("s3://bucket/manifests/new.jsonl", str(demo))
+    example = example.replace('"max_failure_rate"', f'"hf_ast": {DEMO_MODEL!r}, "max_failure_rate"')
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=machine.elsewhere,
+        env=machine.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("Completed")
+    assert all("video_audio_tags" in sample for sample in read_manifest(demo))
 
 
 def test_second_night_is_cancelled_and_a_cancelled_one_goes_on(

@@ -56,15 +56,16 @@ def _run_once(machine: Machine, deployment: str, **parameters: object) -> dict[s
 
 
 def test_the_documented_commands_deploy_to_a_virgin_server(virgin: Machine) -> None:
-    make = subprocess.run(
-        [sys.executable, ROOT / "deployments" / "deploy.py"],
-        cwd=virgin.elsewhere,
-        env=virgin.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert make.returncode == 0, make.stdout + make.stderr
+    page = (ROOT / "deployments" / "README.md").read_text()
+    by_hand = page.split("Without make, in the repository's root:\n\n```\n")[1].split("```")[0]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    deploy = [sys.executable, str(ROOT / "deployments" / "deploy.py")]
+    for command, folder in ((["bash", "-ec", by_hand], ROOT), (deploy, virgin.elsewhere)):
+        environment = virgin.environment | {"PATH": path}
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
     assert virgin.api("/work_pools/tag-videos")["type"] == "process"
     for name in ("nightly", "on-demand"):
         assert virgin.api(f"/deployments/name/tag-videos/{name}")["parameters"] == {}
