@@ -21,7 +21,7 @@ from tasks.manifests.record import meta_sample, videos_of
 from tasks.manifests.splice import DECODER, set_value
 
 _SEPARATOR_LINE = re.compile(r"sep=([^\"\r\n])(?:\r\n?|\n)")
-"""Tells Excel the delimiter, before the header."""
+"""The line before the header that tells Excel the delimiter."""
 
 _QUOTED = r"'[^'\\]*+(?:\\.[^'\\]*+)*+'|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
 _BARE = r"[^\s'\",\[\]{}][^'\",\[\]{}]*+"
@@ -38,14 +38,15 @@ _NOTHING = {"None", "NULL", "nan"}
 
 
 class _Layout(NamedTuple):
-    """What stands before the rows, and what it says of them.
+    """How a table is laid out.
 
     Attributes:
-        preamble: the byte order mark and the line for Excel, as far as they are there.
+        preamble: the byte order mark and the line for Excel, where they are there.
+        delimiter: between two cells.
         header: the row of the names.
         videos: column of the videos.
         target: column to be written, or None where it must be added.
-        quotes_all: every cell is to be quoted, as those of the header are.
+        quotes_all: every cell is quoted, as those of the header are.
     """
 
     preamble: str
@@ -62,7 +63,7 @@ class _Layout(NamedTuple):
 
 
 class _Table:
-    """Both formats; they differ in the delimiters that are tried."""
+    """What both formats do; they differ in the delimiters that are tried."""
 
     delimiters: tuple[str, ...]
 
@@ -154,9 +155,10 @@ def _videos(cell: str) -> tuple[list[str], str | None]:
     try:
         return videos_of(DECODER.decode(text))
     except (ValueError, RecursionError):
-        items = _ITEM.findall(text, 1, len(text) - 1) if _LIST.fullmatch(text) else []
+        found = _ITEM.findall(text, 1, len(text) - 1) if _LIST.fullmatch(text) else []
+        items = [item.rstrip() for item in found]
     try:
-        paths = [ast.literal_eval(item) if item[0] in "'\"" else item.rstrip() for item in items]
+        paths = [ast.literal_eval(item) if item[0] in "'\"" else item for item in items]
     except (ValueError, SyntaxError):
         paths = []
     if not paths or not _NOTHING.isdisjoint(items):
@@ -167,10 +169,8 @@ def _videos(cell: str) -> tuple[list[str], str | None]:
 def _new_row(row: Row, layout: _Layout, fields: Fields, tag: TagSample) -> str:
     sample = _sample(row, layout, fields)
     tags = tag(sample)
-    if len(row.cells) != len(layout.header.cells):
-        return row.text
     if tags is None or sample.fault is not None:
-        if layout.target is not None:
+        if layout.target is not None or len(row.cells) != len(layout.header.cells):
             return row.text
         return row.with_last_cell(layout.delimiter, layout.cell(""))
     value = json.dumps(tags, ensure_ascii=False)

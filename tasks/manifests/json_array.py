@@ -15,7 +15,8 @@ from tasks.manifests.splice import DECODER, set_value, skip_space
 
 _CHUNK_BYTES = 1 << 20
 _TOKEN_CHARACTERS = 16
-"""No JSON token but a string is longer, of those that cannot be told when they are cut off."""
+"""An error so near to the end of what is held may be that of a number or a word that goes on behind
+it. (A string that goes on has an error of its own.)"""
 
 
 class JsonArray:
