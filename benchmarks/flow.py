@@ -21,8 +21,9 @@ from prefect import State
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.tag import tag_videos
+from tasks.audio.clip import Clip
 from tasks.cache import Cache
-from tasks.extract import Video, identify_videos, load_clip
+from tasks.extract import Video, extract_clip, identify_videos
 from tasks.model import CheckpointId
 from tasks.tag import Tagger
 from tests.audio.media import melody, write_media
@@ -75,7 +76,11 @@ def plain_loop(manifest: Path, cache: Cache) -> int:
     labels: list[str | None] = []
     for start in range(0, len(paths), BATCH):
         videos = identify_videos(paths[start : start + BATCH])
-        clips = [load_clip(v, tagger.window, cache)[0] for v in videos if isinstance(v, Video)]
+        clips = [
+            Clip.from_bytes(extract_clip(video, tagger.window, cache).clip)
+            for video in videos
+            if isinstance(video, Video)
+        ]
         labels += tagger.predict(clips)
     return len(labels)
 

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
+import httpx
 from prefect import State
-from prefect.exceptions import ParameterTypeError
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ParameterTypeError, PrefectHTTPStatusError
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_SERVER_ANALYTICS_ENABLED,
@@ -16,13 +18,14 @@ from prefect.settings import (
 )
 from rich.console import Console
 
+from flows.outcome import DRY_RUN, Facts, Misconfigured, RunFailed, TooManyFailures
 from flows.show.terminal import show
 from flows.summary import Summary
 from flows.tag import tag_videos
-from flows.verdict import DRY_RUN, MISCONFIGURED
 from tasks.model import DEFAULT_CHECKPOINT
+from tasks.shown import shown
 
-DONE, INCOMPLETE, MISUSED, INTERRUPTED = 0, 1, 2, 130
+DONE, INCOMPLETE, MISUSED, TOO_MANY, INTERRUPTED = 0, 1, 2, 3, 130
 
 # The first start migrates the server's database; Prefect gives up after 20 s by default.
 _SERVER_START_SECONDS = 300
@@ -35,15 +38,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the options; those of the process when None.
 
     Returns:
-        0 when every sample is tagged, 1 when some are not, 2 when the run could not start.
+        0 when every sample is tagged, 1 when some are not, 2 when the run could not start, 3 when
+        more failed than ``--max-failure-rate`` allows.
     """
     options = vars(_parser().parse_args(argv))
     as_json = options.pop("json")
+    if refusal := _server_refusal():
+        return _refuse(refusal)
     try:
         state = _run(options)
     except KeyboardInterrupt:
         return INTERRUPTED
     return _report(state, as_json)
+
+
+def _server_refusal() -> str | None:
+    """Say why the server that PREFECT_API_URL names cannot be used; None when it answers."""
+    if not (url := PREFECT_API_URL.value()):
+        return None
+    try:
+        with get_client(sync_client=True) as client:
+            client.read_flows(limit=1)
+    except (httpx.HTTPError, PrefectHTTPStatusError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return shown(
+            f"The Prefect server at {url} does not answer as one ({reason}). Start it, or unset"
+            " PREFECT_API_URL to use a temporary one."
+        )
+    return None
 
 
 def _run(parameters: dict[str, Any]) -> State[Any]:
@@ -60,20 +82,30 @@ def _run(parameters: dict[str, Any]) -> State[Any]:
 
 
 def _report(state: State[Any], as_json: bool) -> int:
-    if state.name == MISCONFIGURED:
-        return _refuse(str(state.message))
-    facts = state.result(raise_on_failure=False)
-    if isinstance(facts, ParameterTypeError):
-        return _refuse(" ".join(str(facts).split()))
-    if not isinstance(facts, dict):  # what stopped the run
-        _say(f"error: {state.message}")
-    elif as_json:
-        print(json.dumps(Summary.from_dict(facts).counts()), flush=True)
-    else:
+    """Print what became of the run, and return the exit status."""
+    result = state.result(raise_on_failure=False)
+    facts = result.facts if isinstance(result, RunFailed) else result
+    if isinstance(facts, dict):
+        _show(state, facts, as_json)
+    match result:
+        case TooManyFailures():
+            return TOO_MANY
+        case Misconfigured():
+            return _refuse(str(result))
+        case ParameterTypeError():
+            return _refuse(" ".join(str(result).split()))
+        case Exception():  # what stopped the run
+            _say(f"error: {state.message}")
+    return DONE if state.name in ("Completed", DRY_RUN) else INCOMPLETE
+
+
+def _show(state: State[Any], facts: Facts, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"state": state.name, "message": state.message} | facts), flush=True)
+    elif state.name != Misconfigured.__name__:
         if state.name != DRY_RUN:
             show(Summary.from_dict(facts), Console())
         print(f"{state.name}: {state.message}", flush=True)
-    return DONE if state.name in ("Completed", DRY_RUN) else INCOMPLETE
 
 
 def _refuse(sentence: str) -> int:

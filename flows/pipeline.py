@@ -8,17 +8,17 @@ extracted before the first is tagged.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from prefect import State
 from prefect.futures import PrefectFuture
 
-from tasks.errors import ConfigurationError, Failure, FailureKind, ManifestError, TransientError
-from tasks.extract import ClipHandle, ExtractedUnit, Video, extract_audio, identify_videos
-from tasks.manifests import Fields, ledger
-from tasks.merge import Merged, merge_tags
+from tasks.errors import ConfigurationError, Failure, FailureKind, TransientError
+from tasks.extract import ClipHandle, ExtractedUnit, extract_audio
+from tasks.manifests import Fields
+from tasks.merge import Merged, leave, merge_tags
 from tasks.plan import ManifestPlan, Videos
 from tasks.shown import shown, shown_url
 from tasks.tag import TaggedUnit, Tagger, tag_audio
@@ -39,6 +39,7 @@ class UnitOutcome:
         labels: video URL to label.
         failed: the videos without one.
         extracted: what the extraction says of the others.
+        unkept: why clips or labels could not be written to the cache, if some could not.
         seconds: that each stage was at work on it.
     """
 
@@ -46,16 +47,21 @@ class UnitOutcome:
     labels: dict[str, str] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     extracted: list[ClipHandle] = field(default_factory=list)
+    unkept: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels) + len(self.failed)
 
     def notes(self) -> Iterator[str]:
-        """A line for each video that is damaged and was tagged by what was left of it."""
+        """Yield a line for each damaged video that was tagged by what was left of it, and for what
+        could not be kept."""
         for clip in self.extracted:
             if clip.note:
                 yield f"{shown_url(clip.video.url)}: {shown(clip.note)}"
+        if self.unkept:
+            why = shown(self.unkept)
+            yield f"done again by the next run, since the cache cannot be written: {why}"
 
     def settled(self) -> Iterator[tuple[str, str | Failure]]:
         """The label or the failure of each URL."""
@@ -68,19 +74,17 @@ class UnitOutcome:
 class _InFlight:
     manifest: int
     urls: list[str]
-    unidentified: list[Failure]
-    extracted: PrefectFuture[Any] | None = None
-    tagged: PrefectFuture[Any] | None = None
+    extracted: PrefectFuture[State[ExtractedUnit]]
+    tagged: PrefectFuture[State[TaggedUnit]]
     submitted: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def results(self) -> list[object]:
-        """What the tasks gave or raised, once they have ended."""
-        futures = [future for future in (self.tagged, self.extracted) if future is not None]
+        """What the tasks returned or raised, once they have ended."""
+        futures = (self.tagged, self.extracted)
         for future in futures:
             future.wait()
         # A tag run whose extraction failed never starts: it is left pending.
-        ended = [future for future in futures if future.state.is_final()]
-        return [future.result(raise_on_failure=False) for future in ended]
+        return [f.result(raise_on_failure=False) for f in futures if f.state.is_final()]
 
 
 def tag_units(videos: Videos, tagger: Tagger, cache: str) -> Iterator[UnitOutcome]:
@@ -95,12 +99,10 @@ def tag_units(videos: Videos, tagger: Tagger, cache: str) -> Iterator[UnitOutcom
     for number, (manifest, urls) in enumerate(units, start=1):
         if len(in_flight) == UNITS_IN_FLIGHT:
             yield _settle(in_flight.popleft(), clock)
-        found = identify_videos(urls)
-        unit = _InFlight(manifest, urls, [video for video in found if isinstance(video, Failure)])
-        in_flight.append(unit)
-        if present := [video for video in found if isinstance(video, Video)]:
-            unit.extracted = extract_audio.submit(number, present, tagger.window, cache)
-            unit.tagged = tag_audio.submit(number, cast(Any, unit.extracted), tagger, cache)
+        extracted = extract_audio.submit(number, urls, tagger.window, cache)
+        # Prefect hands over the result of a future that a task is given.
+        tagged = tag_audio.submit(number, cast(Any, extracted), tagger, cache)
+        in_flight.append(_InFlight(manifest, urls, extracted, tagged))
     while in_flight:
         yield _settle(in_flight.popleft(), clock)
 
@@ -115,7 +117,7 @@ class _Clock:
         """The time that each stage spent on a unit that is done."""
         spent, ready = {}, unit.submitted
         for stage, future in (("extract", unit.extracted), ("tag", unit.tagged)):
-            if future is not None and future.state.is_final():
+            if future.state.is_final():
                 ended = future.state.timestamp
                 begun = max(ready, self._free.get(stage, ready))
                 spent[stage] = max(0.0, (ended - begun).total_seconds())
@@ -125,7 +127,7 @@ class _Clock:
 
 def _settle(unit: _InFlight, clock: _Clock) -> UnitOutcome:
     """Wait for a unit; every one of its videos has a label or a failure then."""
-    outcome = UnitOutcome(unit.manifest, failed=list(unit.unidentified))
+    outcome = UnitOutcome(unit.manifest)
     kind, problem = FailureKind.INTERNAL, "the task run did not end"
     for result in unit.results():
         match result:
@@ -134,9 +136,11 @@ def _settle(unit: _InFlight, clock: _Clock) -> UnitOutcome:
             case ExtractedUnit():
                 outcome.failed += result.failed
                 outcome.extracted = result.extracted
+                outcome.unkept = result.unkept or outcome.unkept
             case TaggedUnit():
                 outcome.failed += result.failed
                 outcome.labels = result.labels
+                outcome.unkept = result.unkept or outcome.unkept
             case TransientError():
                 kind, problem = result.kind, result.reason
             case Exception():
@@ -155,9 +159,9 @@ class Merging:
         self, plans: Sequence[ManifestPlan], fields: Fields, videos: Videos, retag: bool
     ) -> None:
         self._waiting = deque(plan for plan in plans if plan.needs_merge)
-        self._refused = [plan for plan in plans if plan.error is not None]
+        self._refused = [(plan, plan.error) for plan in plans if plan.error is not None]
         self._fields, self._videos, self._retag = fields, videos, retag
-        self._under_way: list[tuple[list[ManifestPlan], PrefectFuture[Any]]] = []
+        self._under_way: list[tuple[list[ManifestPlan], PrefectFuture[State[list[Merged]]]]] = []
 
     def up_to(self, manifest: int) -> None:
         """Start the manifests before this number: their videos are settled."""
@@ -169,8 +173,8 @@ class Merging:
 
     def finish(self) -> Iterator[Merged]:
         """Start what still waits, and give what came of all, refused manifests included."""
-        for plan in self._refused:
-            yield _refuse(plan)
+        for plan, error in self._refused:
+            yield leave(plan, error)
         if self._waiting:
             self.up_to(self._waiting[-1].manifest.number + 1)
         for plans, future in self._under_way:
@@ -188,11 +192,3 @@ class Merging:
         name = shown_url(plans[0].manifest.target) + more
         future = merge_tags.submit(name, plans, self._fields, self._videos, self._retag)
         self._under_way.append((plans, future))
-
-
-def _refuse(plan: ManifestPlan) -> Merged:
-    if isinstance(plan.error, ManifestError):
-        # A folder that takes no ledger is no reason to lose the others' tags.
-        with suppress(ManifestError, TransientError):
-            ledger.refuse(plan.error, plan.manifest.url, plan.manifest.target)
-    return Merged(plan, None, str(plan.error))

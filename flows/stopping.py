@@ -1,50 +1,78 @@
-"""A run that is told to stop ends within seconds, whatever its threads are about."""
+"""A run that is told to stop ends within seconds, and the server knows that it did."""
 
 import atexit
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from types import FrameType
+from uuid import UUID
 
-GRACE_SECONDS = 3.0
-"""What Prefect has to report the state."""
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+GRACE_SECONDS = 10.0
+"""Limit for telling the server and for tidying up."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def prompt_stop() -> Iterator[None]:
-    """End the process soon after a signal, which Prefect's handler gets all the same.
+    """Tell the server, tidy up what is inside, and end the process soon after a signal.
 
-    Python waits for its threads, and none can be stopped inside the model, a library or a store
-    that does not answer; one unit of a large model takes minutes. Nothing is lost by not waiting:
-    what is not yet in the cache or in a manifest is done again by the next run, as after a crash.
+    Prefect would do it too, once all threads have ended. None can be stopped inside the model, a
+    library or a store that does not answer; one unit of a large model takes minutes. Nothing is
+    lost by not waiting: what is not yet in the cache or in a manifest is done by the next run.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are not for us
         return
+    run, tidy = UUID(flow_run.id), threading.Event()
+    context = copy_context()  # holds the settings of the client
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        watchdog = threading.Timer(GRACE_SECONDS, _end, (128 + number,))
-        watchdog.daemon = True
-        watchdog.start()
+        for again in _SIGNALS:
+            signal.signal(again, signal.SIG_IGN)
+        told = threading.Thread(
+            target=context.run, args=(_tell_and_end, number, run, tidy), daemon=True
+        )
+        told.start()
+        limit = threading.Timer(GRACE_SECONDS, _end, (number,))
+        limit.daemon = True
+        limit.start()
         handler = before[signal.Signals(number)]
         if callable(handler):
-            handler(number, frame)
+            handler(number, frame)  # Prefect's, or Python's: raises
 
     for number in _SIGNALS:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+        tidy.set()
+        if signal.getsignal(signal.SIGTERM) is stop:  # not while it ends
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _end(status: int) -> None:
+def _tell_and_end(number: int, run: UUID, tidy: threading.Event) -> None:
+    # A run that is being cancelled is set to Cancelled by its worker, once the process has ended;
+    # the server accepts no Crashed for one that has a final state already.
+    limit = {"timeout": GRACE_SECONDS}
+    with suppress(Exception), get_client(limit, sync_client=True) as client:
+        if not (state := client.read_flow_run(run).state) or not state.is_cancelling():
+            name = signal.Signals(number).name
+            client.set_flow_run_state(run, Crashed(message=f"The run was stopped by {name}."))
+    tidy.wait()
+    _end(number)
+
+
+def _end(number: int) -> None:
     # Stops, among others, Prefect's temporary server, which would go on for ever.
     atexit._run_exitfuncs()
-    os._exit(status)
+    os._exit(128 + number)

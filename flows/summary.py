@@ -14,18 +14,8 @@ from tasks.plan import ManifestPlan
 from tasks.shown import shown, shown_url
 from tasks.tag import EMPTY
 
-_COUNTS = (
-    "manifests",
-    "samples",
-    "tagged",
-    "skipped",
-    "failed",
-    "videos",
-    "empty",
-    "cached",
-    "seconds",
-    "bytes_read",
-)
+SCHEMA = 1
+"""Version of :meth:`Summary.as_dict`: it grows when a field changes its meaning or goes."""
 
 EXAMPLES = 3
 """Failures of each kind that are told in full; the ledgers hold all."""
@@ -86,7 +76,8 @@ class Summary:
         tags: videos of each tag.
         failures: the videos that failed, by kind.
         problems: a sentence for each manifest that was left as it is.
-        rows: the manifests that there was something to do for.
+        rows: what came of each manifest in which a sample was to be tagged.
+        report: URL of the page that was written, or None.
     """
 
     manifests: int = 0
@@ -104,23 +95,20 @@ class Summary:
     failures: dict[str, FailureGroup] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     rows: list[ManifestRow] = field(default_factory=list)
-
-    @classmethod
-    def of_plans(cls, plans: Sequence[ManifestPlan], videos: int) -> Self:
-        """What is known before anything is done."""
-        samples = sum(plan.samples for plan in plans)
-        skipped = samples - sum(plan.untagged for plan in plans)
-        return cls(manifests=len(plans), samples=samples, skipped=skipped, videos=videos)
+    report: str | None = None
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """The summary of which :meth:`as_dict` told."""
+        """Return the summary that :meth:`as_dict` gave."""
+        known = {name: value for name, value in facts.items() if name != "schema"}
         failures = {kind: FailureGroup(**group) for kind, group in facts["failures"].items()}
-        return cls(**{**facts, "tags": Counter(facts["tags"]), "failures": failures})
+        return cls(**{**known, "tags": Counter(facts["tags"]), "failures": failures})
 
-    def counts(self) -> dict[str, int | float]:
-        """The numbers alone: what ``--json`` prints."""
-        return {name: value for name, value in vars(self).items() if name in _COUNTS}
+    def count_plans(self, plans: Sequence[ManifestPlan], videos: int) -> None:
+        """Count what is known before anything is done."""
+        self.manifests, self.videos = len(plans), videos
+        self.samples = sum(plan.samples for plan in plans)
+        self.skipped = self.samples - sum(plan.untagged for plan in plans)
 
     def count_unit(self, unit: UnitOutcome) -> None:
         """Count the videos of one unit."""
@@ -146,11 +134,15 @@ class Summary:
             )
             return
         failed = result.failed + result.pending
+        problem = shown(merged.problem or "")
+        self.problems += [problem] if problem else []
         self.samples += result.samples - plan.samples
         self.skipped += result.skipped - (plan.samples - plan.untagged)
         self.tagged += result.tagged
         self.failed += failed
-        self.rows.append(ManifestRow(name, result.samples, result.tagged, result.skipped, failed))
+        self.rows.append(
+            ManifestRow(name, result.samples, result.tagged, result.skipped, failed, problem)
+        )
 
     def spent(self, stage: str, seconds: float) -> None:
         """Add to the time of a stage."""
@@ -170,15 +162,31 @@ class Summary:
 
     @property
     def failure_rate(self) -> float:
-        """Share of the samples to tag, or of the manifests, that was left as it is."""
+        """Share of the samples to tag, or of the manifests, that failed: the larger of the two."""
+        return max(self._rates())
+
+    def failures_in_words(self) -> str:
+        """Say what the failure rate counts: ``3 of 30 samples to tag failed (10%)``."""
+        samples, manifests = self._rates()
+        if samples >= manifests:
+            of_all = f"{self.failed:,} of {counted(self.tagged + self.failed, 'sample')} to tag"
+        else:
+            of_all = f"{len(self.problems):,} of {counted(self.manifests, 'manifest')}"
+        return f"{of_all} failed ({self.failure_rate:.0%})"
+
+    def _rates(self) -> tuple[float, float]:
         samples = self.failed / max(1, self.tagged + self.failed)
-        return max(samples, len(self.problems) / max(1, self.manifests))
+        return samples, len(self.problems) / max(1, self.manifests)
 
     def as_dict(self) -> dict[str, Any]:
-        """All but the single manifests, as JSON values: the result of the run."""
-        facts = asdict(self)
-        del facts["rows"], facts["problems"]
-        return facts | {"tags": dict(self.tags.most_common())}
+        """Return all but the rows, as JSON values: the result of the run, and of ``--json``.
+
+        There may be millions of manifests: of the problems, the first hundred are given.
+        """
+        facts = {"schema": SCHEMA} | asdict(self)
+        del facts["rows"]
+        facts |= {"tags": dict(self.tags.most_common()), "problems": self.problems[:100]}
+        return facts
 
     def __str__(self) -> str:
         return (

@@ -3,20 +3,26 @@
 ``python flows/tag.py MANIFEST ...`` runs it here; deployments run ``flows/tag.py:tag_videos``.
 """
 
+import atexit
 import logging
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prefect import State, flow, get_run_logger
+from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
+from flows.outcome import DRY_RUN, Misconfigured, final_state
 from flows.pipeline import UNITS_IN_FLIGHT, Merging, tag_units
 from flows.show.artifacts import ProgressArtifact, publish
 from flows.show.progress import on_terminal, track
@@ -24,19 +30,23 @@ from flows.show.report import write_report
 from flows.stopping import prompt_stop
 from flows.summary import Summary, counted
 from flows.variables import named_manifests, text_variable
-from flows.verdict import DRY_RUN, MISCONFIGURED, verdict_on
 from tasks.cache import Cache, default_cache
 from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.extract import forget_clips
 from tasks.manifests import Fields
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
-from tasks.plan import ManifestPlan, Videos, find_manifests, plan
+from tasks.plan import ManifestPlan, Videos, explain, find_manifests, plan
 from tasks.shown import shown_url
 from tasks.storage import absolute, resolve
 from tasks.tag import Tagger
 
 
 def _run_name() -> str:
+    """Name a run after its manifests, unless a person has named it in the form or by command."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is not None and run.deployment_id and not run.auto_scheduled:
+        return run.name
     manifests: list[str] = flow_run.parameters.get("manifests", [])
     if not manifests:  # the deployment's variable names them
         return f"{deployment.name} {flow_run.scheduled_start_time:%Y-%m-%d}"
@@ -110,23 +120,24 @@ def tag_videos(
     started, log = time.monotonic(), get_run_logger()
     # A line for each of thousands of task runs tells nobody anything.
     logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
-    fields = Fields(videos=video_key, tags=tag_field_name, meta=meta_field)
+    summary = Summary()
     try:
         manifests = named_manifests(manifests)
         hf_ast = hf_ast or text_variable("tag_videos_hf_ast") or DEFAULT_CHECKPOINT
         cache = cache or text_variable("tag_videos_cache")
         with (
+            prompt_stop(),
             closing(Videos()) as videos,
             _cache_folder(cache, no_cache) as folder,
-            prompt_stop(),
         ):
+            fields = Fields(videos=video_key, tags=tag_field_name, meta=meta_field)
             # What no store speaks is refused now, not after hours.
-            for place in filter(None, (folder, output, report, video_root)):
-                _require_store(place)
+            for url in filter(None, (output, report, video_root)):
+                _require_store(url)
             # List and plan.
             found = find_manifests(manifests, output, video_root)
             plans = plan(found, fields, videos, retag)
-            summary = Summary.of_plans(plans, videos=len(videos))
+            summary.count_plans(plans, videos=len(videos))
             summary.spent("list and plan", time.monotonic() - started)
             _announce(plans, summary, dry_run)
             if dry_run:
@@ -134,7 +145,8 @@ def tag_videos(
                 return Completed(name=DRY_RUN, message=would, data=summary.as_dict())
             merging = Merging(plans, fields, videos, retag)
             if summary.videos:
-                # Extract and tag, a window of units at a time; merge the manifests that are ready.
+                Cache(folder).check()
+                # Extract and tag, a few units at a time; merge the manifests that are ready.
                 checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
                 with summary.timed("load the model"):
                     tagger = Tagger.load(checkpoint, channels, device, dtype, batch_size)
@@ -155,13 +167,12 @@ def tag_videos(
             if not no_cache:
                 _prune(folder, cache_days)
     except ConfigurationError as error:
-        return Failed(name=MISCONFIGURED, message=str(error))
+        return Misconfigured(str(error), summary.as_dict()).state()
     summary.seconds = round(time.monotonic() - started, 3)
-    verdict = verdict_on(summary, max_failure_rate)
-    publish(summary)
     if report:
-        _report(summary, str(verdict.name), report)
-    return verdict
+        _report(summary, max_failure_rate, report)
+    publish(summary)
+    return final_state(summary, max_failure_rate)
 
 
 def _require_store(url: str) -> None:
@@ -177,11 +188,21 @@ def _cache_folder(cache: str | None, no_cache: bool) -> Iterator[str]:
     if not no_cache:
         yield absolute(cache or default_cache())
         return
-    # A run that is cancelled leaves threads behind that still write.
-    with tempfile.TemporaryDirectory(
-        prefix="video-audio-tags-", ignore_cleanup_errors=True
-    ) as folder:
+    folder = tempfile.mkdtemp(prefix="video-audio-tags-")
+    # At exit too: a run that is stopped may end before it gets to the line below.
+    remove = partial(_remove, folder)
+    atexit.register(remove)
+    try:
         yield folder
+    finally:
+        remove()
+        atexit.unregister(remove)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder in which threads may still write: under another name they find it no more."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(Path(folder).rename(f"{folder}.removed"), ignore_errors=True)
 
 
 def _prune(cache: str, days: int) -> None:
@@ -195,10 +216,12 @@ def _prune(cache: str, days: int) -> None:
         log.info("removed %s from the cache, unused for %d days", pruned, days)
 
 
-def _report(summary: Summary, verdict: str, place: str) -> None:
+def _report(summary: Summary, max_failure_rate: float, target: str) -> None:
     log = get_run_logger()
     try:
-        log.info("report: %s", shown_url(write_report(summary, verdict, place)))
+        state = final_state(summary, max_failure_rate).name
+        summary.report = shown_url(write_report(summary, str(state), target))
+        log.info("report: %s", summary.report)
     except StorageError as error:
         log.warning("the report cannot be written: %s", error)
 
@@ -208,7 +231,7 @@ def _announce(plans: Sequence[ManifestPlan], summary: Summary, dry_run: bool) ->
     log.info("%s; to tag: %s", counted(len(plans), "manifest"), _todo(plans, summary))
     for one in plans:
         if one.error is not None:
-            log.error("refused: %s", one.error)
+            log.error("refused: %s", explain(one.manifest, one.error))
         elif dry_run and one.untagged:
             where = shown_url(one.manifest.url)
             log.info(

@@ -17,15 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.shown import shown_url
-from tasks.storage import describe, resolve, storage_errors
+from tasks.storage import resolve, translated
 
 _DIGEST = hashlib.sha256
 _DIGEST_SIZE = _DIGEST().digest_size
@@ -34,10 +33,10 @@ _DIGEST_SIZE = _DIGEST().digest_size
 # it is not counted, and above all not removed.
 _ENTRY = re.compile(r"(?:clips|tags)-\d+/([0-9a-f]{2})/\1[0-9a-f]{62}(?:\.[0-9a-f]{32})?")
 
-_BETWEEN_PRUNINGS = timedelta(days=1)
+_SECONDS_BETWEEN_PRUNINGS = 86_400
 _TOUCH_SECONDS = 86_400
 _LISTERS = 16  # listing is waiting for the storage
-_REMOVED_AT_ONCE = 1000  # what S3 takes in one request
+_PROBE = "probe"
 
 
 def default_cache() -> str:
@@ -87,12 +86,19 @@ class Pruned:
 class Cache:
     """Entries under one folder, local or remote.
 
+    Nothing that is wrong with an entry costs more than the time to compute it again: one that
+    cannot be read is a miss, and one that cannot be written is left out.
+
     Args:
         url: the folder; any fsspec URL.
+
+    Attributes:
+        trouble: why the last entry that could not be written was not, or None.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.trouble: str | None = None
         try:
             self._fs, self._root = resolve(url)
         except StorageError as error:
@@ -101,49 +107,61 @@ class Cache:
             ) from error
         self.is_local = isinstance(self._fs, LocalFileSystem)
 
+    def check(self) -> None:
+        """Write an entry and read it back: what is wrong with the store fails here.
+
+        Raises:
+            ConfigurationError: the store refuses, or does not answer.
+        """
+        path, content = f"{self._root}/{_PROBE}", uuid.uuid4().bytes
+        try:
+            with translated():
+                if self.is_local:  # s3fs would make the bucket
+                    self._fs.makedirs(self._root, exist_ok=True)
+                self._write(path, content)
+                self._fs.cat_file(path)
+        except StorageError as error:
+            raise ConfigurationError(
+                f"The cache {shown_url(self.url)} cannot be used: {error.reason}."
+                " Name another folder by --cache, or use --no-cache."
+            ) from error
+        with suppress(StorageError), translated():  # writing needs no right to remove
+            self._fs.rm_file(path)
+
     def get(self, key: str) -> bytes | None:
-        """The entry's content, or None when it is not there or damaged.
+        """Return the entry's content; None when it is not there, damaged, or cannot be read.
 
         Raises:
             TransientError: the storage did not answer.
         """
         path = f"{self._root}/{key}"
         try:
-            entry: bytes = self._fs.cat_file(path)
-        except storage_errors() as error:
-            problem = describe(error)
-            if problem.kind == "missing":
-                return None
-            raise TransientError(f"the cache cannot be read: {problem.reason}") from error
+            with translated():
+                entry: bytes = self._fs.cat_file(path)
+        except StorageError as error:
+            if error.transient:
+                raise TransientError(f"the cache cannot be read: {error.reason}") from error
+            return None
         if self.is_local:
             self._touch(path)
         digest, content = entry[:_DIGEST_SIZE], entry[_DIGEST_SIZE:]
         return content if _DIGEST(content).digest() == digest else None
 
     def put(self, key: str, content: bytes) -> None:
-        """Write an entry in one step.
-
-        Raises:
-            TransientError: the storage did not take it.
-        """
-        path, entry = f"{self._root}/{key}", _DIGEST(content).digest() + content
+        """Write an entry in one step, if its store takes it."""
         try:
-            if self.is_local:
-                self._put_local(path, entry)
-            else:
-                self._fs.pipe_file(path, entry)
-        except storage_errors() as error:
-            raise TransientError(
-                f"the cache cannot be written: {describe(error).reason}"
-            ) from error
+            with translated():
+                self._write(f"{self._root}/{key}", _DIGEST(content).digest() + content)
+        except StorageError as error:
+            self.trouble = error.reason
 
     def remove(self, key: str) -> None:
         """Remove an entry, if it is there."""
-        with suppress(FileNotFoundError):
+        with suppress(StorageError), translated():
             self._fs.rm_file(f"{self._root}/{key}")
 
     def entries(self) -> Iterator[Entry]:
-        """What is in the cache, folder by folder so that memory stays flat.
+        """Yield what is in the cache, folder by folder so that memory stays flat.
 
         Raises:
             TransientError: the storage did not answer.
@@ -156,33 +174,37 @@ class Cache:
                 yield from found
 
     def prune(self, days: float) -> Pruned:
-        """Remove the entries that nobody used for so long.
-
-        On local disks a use is a write or a read; elsewhere, where a read leaves no trace, a
-        write: what is still needed then is read from its video again, once in so many days.
+        """Remove the entries of a local cache that were neither written nor read for so long.
 
         Raises:
-            TransientError: the storage did not answer.
+            ConfigurationError: the cache is remote. There reading leaves no trace, and a lifecycle
+                rule of the bucket removes by age without a request.
+            TransientError: the disk refuses.
         """
+        if not self.is_local:
+            raise ConfigurationError(
+                f"{shown_url(self.url)} is not on a local disk, and is not pruned here: let a"
+                " lifecycle rule of its store remove what is older than so many days."
+            )
         limit = datetime.now(UTC) - timedelta(days=days)
-        old = (entry for entry in self.entries() if entry.used < limit)
         pruned = Pruned()
         with _reported("pruned"):
-            while batch := list(islice(old, _REMOVED_AT_ONCE)):
-                self._remove([entry.path for entry in batch])
-                pruned += Pruned(len(batch), sum(entry.size for entry in batch))
+            for entry in self.entries():
+                if entry.used < limit:
+                    Path(entry.path).unlink(missing_ok=True)  # another run may prune too
+                    pruned += Pruned(1, entry.size)
         return pruned
 
     def prune_if_due(self, days: float) -> Pruned:
-        """Prune, unless that was done within the last day: it lists all entries."""
-        mark = f"{self._root}/pruned"
-        with _reported("read"):
-            found = self._fs.info(mark) if self._fs.exists(mark) else None
-        if found is not None and datetime.now(UTC) - _used(found) < _BETWEEN_PRUNINGS:
+        """Prune a local cache, unless that was done within the last day: it lists all entries."""
+        if not self.is_local:
             return Pruned()
+        mark = Path(self._root, "pruned")
         with _reported("written"):
-            self._fs.makedirs(self._root, exist_ok=True)
-            self._fs.pipe_file(mark, b"when this cache was last pruned\n")
+            if mark.exists() and time.time() - mark.stat().st_mtime < _SECONDS_BETWEEN_PRUNINGS:
+                return Pruned()
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.write_text("when this cache was last pruned\n")
         return self.prune(days)
 
     def _folders(self, path: str) -> list[str]:
@@ -206,28 +228,31 @@ class Cache:
     def _key(self, path: str) -> str:
         return path.removeprefix(self._root).lstrip("/")
 
-    def _remove(self, paths: list[str]) -> None:
-        if not self.is_local:
-            self._fs.rm(paths)  # in one request
-            return
-        for path in paths:
-            Path(path).unlink(missing_ok=True)  # another run may prune too
-
     def _touch(self, path: str) -> None:
         """Remember the use of a local entry; once a day is enough, and reading stays reading."""
-        with suppress(OSError):  # a cache that is only readable
+        with suppress(OSError):  # it was pruned meanwhile
             if time.time() - Path(path).stat().st_mtime > _TOUCH_SECONDS:
                 os.utime(path)
 
-    def _put_local(self, path: str, entry: bytes) -> None:
-        self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
-        temporary = f"{path}.{uuid.uuid4().hex}"
-        Path(temporary).write_bytes(entry)
-        Path(temporary).replace(path)
+    def _write(self, path: str, entry: bytes) -> None:
+        if not self.is_local:
+            self._fs.pipe_file(path, entry)
+            return
+        # Only folders below the root are made: when a run without a cache removes its own, threads
+        # that still write must not bring it back.
+        for folder in reversed(Path(path).relative_to(self._root).parents[:-1]):
+            Path(self._root, folder).mkdir(exist_ok=True)
+        temporary = Path(f"{path}.{uuid.uuid4().hex}")
+        try:
+            temporary.write_bytes(entry)
+            temporary.replace(path)
+        except BaseException:  # above all a full disk
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _used(info: dict[str, Any]) -> datetime:
-    """When the entry was written, or touched; now when its store does not tell."""
+    """Return when the entry was written, or touched; now when its store does not tell."""
     times = (info.get(name) for name in ("mtime", "LastModified", "last_modified", "updated"))
     match next((time for time in times if time is not None), None):
         case float() | int() as seconds:
@@ -242,7 +267,7 @@ def _used(info: dict[str, Any]) -> datetime:
 @contextmanager
 def _reported(what: str) -> Iterator[None]:
     try:
-        yield
-    except storage_errors() as error:
-        reason = describe(error).reason
-        raise TransientError(f"the cache cannot be {what}: {reason}") from error
+        with translated():
+            yield
+    except StorageError as error:
+        raise TransientError(f"the cache cannot be {what}: {error.reason}") from error

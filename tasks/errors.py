@@ -154,3 +154,10 @@ class TransientError(TaggingError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = str(self)
+
+
+def explained(error: BaseException) -> str:
+    """Say what was raised: our own errors in their words, any other with its class."""
+    if isinstance(error, TaggingError):
+        return str(error)
+    return shown(f"{type(error).__name__}: {error}")

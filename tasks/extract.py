@@ -3,23 +3,27 @@
 import atexit
 import functools
 import os
+import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from prefect import State, task
 
 from tasks.audio.clip import Clip
-from tasks.audio.pool import DecoderPool
+from tasks.audio.pool import DecoderPool, Extracted
 from tasks.audio.window import Window
 from tasks.cache import Cache, entry_key
-from tasks.errors import Failure, StorageError, TransientError, VideoError
+from tasks.errors import Failure, TransientError
 from tasks.storage import Identity, identify
-from tasks.units import UNIT_TASK, finish_unit
+from tasks.units import UNIT_TASK, attempt, failure, finish_unit
 
-# Asking for the identity of a video is one request: waiting, not work.
-_IDENTIFIERS = 32
+IDENTIFY_SECONDS = 60.0
+"""Limit for the identities of a unit's videos: one request each, all at the same time."""
+
+_MAX_REQUESTS = 512
+_requests = threading.BoundedSemaphore(_MAX_REQUESTS)
 
 
 @dataclass(frozen=True)
@@ -51,72 +55,118 @@ class ClipHandle:
 
 @dataclass
 class ExtractedUnit:
-    """What came of the videos of one unit."""
+    """What came of the videos of one unit.
+
+    Attributes:
+        extracted: the videos with a clip.
+        failed: the others.
+        unkept: why clips could not be written to the cache, if some could not.
+    """
 
     extracted: list[ClipHandle] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    unkept: str | None = None
 
 
-def identify_videos(urls: Sequence[str]) -> list[Video | Failure]:
-    """Size and etag (or modification time) of each video, in order."""
-    with ThreadPoolExecutor(_IDENTIFIERS, thread_name_prefix="identify") as threads:
-        return list(threads.map(_identify, urls))
-
-
-def _identify(url: str) -> Video | Failure:
-    try:
-        return Video(url, identify(url))
-    except StorageError as error:
-        return Failure(url, error.kind, error.reason)
-
-
-def clip_key(video: Video, window: Window) -> str:
-    """The cache entry of a video's clip: the video as it is, and what was asked of it."""
-    return entry_key("clips-2", asdict(video), asdict(window))
-
-
-def load_clip(video: Video, window: Window, cache: Cache) -> tuple[Clip, ClipHandle]:
-    """The video's clip out of the cache; where it is not there (any more), out of the video.
+def extract_unit(urls: Sequence[str], window: Window, cache: Cache) -> ExtractedUnit:
+    """Extract every video of a unit; one that fails costs none of the others.
 
     Raises:
-        VideoError: the video has none.
-        TransientError: the storage did not answer.
+        ConfigurationError: no decoder process starts.
     """
-    key = clip_key(video, window)
-    clip = _from_cache(key, cache)
-    if clip is not None:
-        return clip, ClipHandle(video, clip.is_empty, cached=True)
-    result = decoders().extract(video.url, window, video.identity)
-    cache.put(key, result.clip)
-    return Clip.from_bytes(result.clip), ClipHandle(
-        video, result.empty, cached=False, bytes_read=result.bytes_read, note=result.notes
-    )
-
-
-def _from_cache(key: str, cache: Cache) -> Clip | None:
-    content = cache.get(key)
-    try:
-        return None if content is None else Clip.from_bytes(content)
-    except ValueError:
-        return None
-
-
-def extract_unit(videos: Sequence[Video], window: Window, cache: Cache) -> ExtractedUnit:
-    """Extract every video of a unit; one that fails costs none of the others."""
     unit = ExtractedUnit()
 
-    def extract(video: Video) -> ClipHandle | Failure:
-        try:
-            return load_clip(video, window, cache)[1]
-        except (VideoError, TransientError) as error:
-            return Failure(video.url, error.kind, error.reason)
+    def extract(video: Video | Failure) -> ClipHandle | Failure:
+        if isinstance(video, Failure):
+            return video
+        return attempt(video.url, lambda: _find_or_extract(video, window, cache))
 
-    for outcome in _extractors().map(extract, videos):
+    for outcome in _extractors().map(extract, identify_videos(urls)):
         if isinstance(outcome, Failure):
             unit.failed.append(outcome)
         else:
             unit.extracted.append(outcome)
+    unit.unkept = cache.trouble
     return unit
+
+
+def identify_videos(urls: Sequence[str]) -> list[Video | Failure]:
+    """Return size and etag (or modification time) of each video, in order."""
+    deadline = time.monotonic() + IDENTIFY_SECONDS
+    answers = [_ask(url, deadline) for url in urls]
+    return [_identified(url, answer, deadline) for url, answer in zip(urls, answers, strict=True)]
+
+
+def _ask(url: str, deadline: float) -> Future[Identity] | None:
+    """Ask for an identity on a thread of its own; None when too many do not answer.
+
+    Nothing can stop a thread in a store that hangs. It is a daemon, so that the process ends in
+    spite of it, and does not come out of a pool, so that no other video waits for it.
+    """
+    if not _requests.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        return None
+    answer: Future[Identity] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(identify(url))
+        except BaseException as error:  # noqa: BLE001 - raised again, or recorded, by the reader
+            answer.set_exception(error)
+        finally:
+            _requests.release()
+
+    threading.Thread(target=ask, name="identify", daemon=True).start()
+    return answer
+
+
+def _identified(url: str, answer: Future[Identity] | None, deadline: float) -> Video | Failure:
+    try:
+        if answer is None:
+            raise TimeoutError
+        error = answer.exception(max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        reason = f"the store did not answer within {IDENTIFY_SECONDS:g} seconds"
+        return failure(url, TransientError(reason))
+    return Video(url, answer.result()) if error is None else failure(url, error)
+
+
+def clip_key(video: Video, window: Window) -> str:
+    """Return the cache key of a video's clip: the video as it is, and what was asked of it."""
+    return entry_key("clips-2", asdict(video), asdict(window))
+
+
+def _find_or_extract(video: Video, window: Window, cache: Cache) -> ClipHandle:
+    clip = cached_clip(video, window, cache)
+    if clip is not None:
+        return ClipHandle(video, clip.is_empty, cached=True)
+    new = extract_clip(video, window, cache)
+    return ClipHandle(video, new.empty, False, new.bytes_read, new.notes)
+
+
+def cached_clip(video: Video, window: Window, cache: Cache) -> Clip | None:
+    """Return the video's clip from the cache; None when it is not there, or damaged.
+
+    Raises:
+        TransientError: the cache's store did not answer.
+    """
+    content = cache.get(clip_key(video, window))
+    try:
+        return None if content is None else Clip.from_bytes(content)
+    except Exception:  # noqa: BLE001 - whatever is wrong with an entry, the video has it right
+        return None
+
+
+def extract_clip(video: Video, window: Window, cache: Cache) -> Extracted:
+    """Extract the video's clip, and put it into the cache.
+
+    Raises:
+        VideoError: the video has none.
+        TransientError: its store did not answer.
+        ConfigurationError: no decoder process starts.
+    """
+    extracted = decoders().extract(video.url, window, video.identity)
+    cache.put(clip_key(video, window), extracted.clip)
+    return extracted
 
 
 def forget_clips(handles: Sequence[ClipHandle], window: Window, cache: str) -> None:
@@ -128,7 +178,7 @@ def forget_clips(handles: Sequence[ClipHandle], window: Window, cache: str) -> N
 
 @functools.cache
 def decoders() -> DecoderPool:
-    """The process's pool of decoder processes; they end with it."""
+    """Return the process's pool of decoder processes; they end with it."""
     # macOS tells of all cores only, Linux of those that this process may use.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     # Two for each core: half of them wait for the storage.
@@ -144,7 +194,7 @@ def _extractors() -> ThreadPoolExecutor:
 
 
 @task(name="extract-audio", task_run_name="extract unit {number}", **UNIT_TASK)
-def extract_audio(number: int, videos: list[Video], window: Window, cache: str) -> State[Any]:
-    """Extract a unit of videos, as an :class:`ExtractedUnit`: see :func:`extract_unit`."""
-    unit = extract_unit(videos, window, Cache(cache))
+def extract_audio(number: int, urls: list[str], window: Window, cache: str) -> State[ExtractedUnit]:
+    """Extract a unit of videos: see :func:`extract_unit`."""
+    unit = extract_unit(urls, window, Cache(cache))
     return finish_unit(unit, unit.failed, cached=all(clip.cached for clip in unit.extracted))

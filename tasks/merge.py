@@ -5,22 +5,29 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from tasks.errors import Failure, ManifestChanged, ManifestError, TransientError
+from tasks.errors import (
+    Failure,
+    FailureKind,
+    ManifestChanged,
+    ManifestError,
+    TransientError,
+)
 from tasks.manifests import ExtendableFormat, Fields, Sample, ledger
 from tasks.manifests.files import open_manifest, replace, writing
-from tasks.plan import ManifestPlan, Videos
-from tasks.shown import shown, shown_url
+from tasks.plan import ManifestPlan, Videos, explain
+from tasks.shown import shown
 from tasks.storage import Identity, find, join, keeps_start, open_for_reading, parent, scratch
 
-MERGE_ATTEMPTS = 10
-_STORE_ATTEMPTS = 4
-_FIRST_PAUSE_SECONDS = 0.05
+ATTEMPTS = 8
+"""Of a merge while others write the manifest, or its store does not answer: some ten seconds."""
+
+_FIRST_PAUSE_SECONDS = 0.1
 _BUFFER_BYTES = 1 << 20
 
 
@@ -45,6 +52,7 @@ class MergeResult:
             was planned.
         failures: entries in the ledger.
         written: whether the target is a new file.
+        unrecorded: why the ledger could not be written, if so.
     """
 
     samples: int = 0
@@ -54,6 +62,7 @@ class MergeResult:
     pending: int = 0
     failures: int = 0
     written: bool = False
+    unrecorded: str | None = None
 
 
 def merge(
@@ -81,22 +90,16 @@ def merge(
         retag: replace the tags of samples that have some.
 
     Raises:
-        ManifestError: it cannot be read or written; recorded in the ledger.
+        ManifestError: it cannot be read or written.
         ManifestChanged: others wrote it each time it was tried.
-        TransientError: a store did not answer.
+        TransientError: a store did not answer, each time it was tried.
     """
-    for attempt in range(1, MERGE_ATTEMPTS + 1):
+    for attempt in range(1, ATTEMPTS):
         try:
             return _merge_once(source, target, _Tagger(fields, outcomes, video_root, retag))
-        except ManifestChanged:
-            if attempt == MERGE_ATTEMPTS:
-                raise
-            time.sleep(_FIRST_PAUSE_SECONDS * attempt * random.random())
-        except ManifestError as error:
-            with suppress(ManifestError, TransientError):  # the first error says more
-                ledger.refuse(error, source, target)
-            raise
-    raise AssertionError("unreachable")
+        except (ManifestChanged, TransientError):
+            time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.random())
+    return _merge_once(source, target, _Tagger(fields, outcomes, video_root, retag))
 
 
 class _Tagger:
@@ -119,7 +122,7 @@ class _Tagger:
             self.result.skipped += 1
             return None
         if sample.fault is not None:
-            self.failures.add(sample.line, None, "malformed", sample.fault)
+            self.failures.add(sample.line, None, FailureKind.MALFORMED, sample.fault)
             self.result.failed += 1
             return None
         return self._tags(sample)
@@ -146,11 +149,9 @@ class _Tagger:
 def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
     there = None if target == source else _identity(target)
     with writing(target), scratch(target, like=source) as new:
-        with ledger.open_ledger(source, target) as failures:
-            tagger.start(source, failures)
-            read, keep = _rewrite(source, target, new, tagger)
+        read, keep, unrecorded = _rewrite_and_record(source, target, new, tagger)
         result = tagger.result
-        result.failures = failures.entries
+        result.failures, result.unrecorded = tagger.failures.entries, unrecorded
         if target == source:
             there, result.written = read, result.tagged > 0
         else:
@@ -158,6 +159,26 @@ def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
         if result.written:
             replace(target, new, there, keep)
     return result
+
+
+def _rewrite_and_record(
+    source: str, target: str, new: Path, tagger: _Tagger
+) -> tuple[Identity, int, str | None]:
+    """Write the new version as :func:`_rewrite` does, and the ledger beside the target.
+
+    Returns:
+        What :func:`_rewrite` does, and why there is no ledger, if so: that costs no tags.
+    """
+    rewritten: tuple[Identity, int] | None = None
+    try:
+        with ledger.open_ledger(source, target) as failures:
+            tagger.start(source, failures)
+            rewritten = _rewrite(source, target, new, tagger)
+    except (ManifestError, TransientError) as error:
+        if rewritten is None:
+            raise
+        return *rewritten, str(error)
+    return *rewritten, None
 
 
 def _rewrite(source: str, target: str, new: Path, tagger: _Tagger) -> tuple[Identity, int]:
@@ -197,33 +218,42 @@ def _same(url: str, there: Identity, new: Path) -> bool:
 
 @dataclass(frozen=True)
 class Merged:
-    """What came of one manifest: counts, or why it was left as it is."""
+    """What came of one manifest: counts, or why it was left as it is.
+
+    Attributes:
+        plan: which.
+        result: the counts; None when it was left as it is.
+        problem: what a person should know, or None when all is well.
+    """
 
     plan: ManifestPlan
     result: MergeResult | None
     problem: str | None = None
 
 
-def merge_manifest(plan: ManifestPlan, fields: Fields, videos: Videos, retag: bool) -> Merged:
-    """Merge the tags into one manifest; what stops that is told, not raised."""
+def merge_manifest(plan: ManifestPlan, fields: Fields, videos: Outcomes, retag: bool) -> Merged:
+    """Merge the tags into one manifest; whatever stops that is recorded, and costs no other."""
     manifest = plan.manifest
-    for attempt in range(_STORE_ATTEMPTS):
-        try:
-            result = merge(
-                manifest.url,
-                manifest.target,
-                fields,
-                videos,
-                video_root=manifest.video_root,
-                retag=retag,
-            )
-            return Merged(plan, result)
-        except TransientError as error:
-            problem = error.reason
-            time.sleep(2**attempt)
-        except (ManifestError, ManifestChanged) as error:
-            return Merged(plan, None, str(error))
-    return Merged(plan, None, f"{shown_url(manifest.target)}: {problem}")
+    try:
+        result = merge(
+            manifest.url,
+            manifest.target,
+            fields,
+            videos,
+            video_root=manifest.video_root,
+            retag=retag,
+        )
+    except Exception as error:  # noqa: BLE001 - the boundary of a manifest
+        return leave(plan, error)
+    return Merged(plan, result, result.unrecorded)
+
+
+def leave(plan: ManifestPlan, error: Exception) -> Merged:
+    """Leave a manifest as it is, and record why where its ledger can be written."""
+    manifest = plan.manifest
+    with suppress(Exception):  # the first error says more
+        ledger.refuse(error, manifest.url, manifest.target)
+    return Merged(plan, None, explain(manifest, error))
 
 
 @task(
@@ -235,8 +265,8 @@ def merge_manifest(plan: ManifestPlan, fields: Fields, videos: Videos, retag: bo
 )
 def merge_tags(
     name: str, plans: list[ManifestPlan], fields: Fields, videos: Videos, retag: bool
-) -> State[Any]:
-    """Merge the tags into some manifests, as a list of :class:`Merged`."""
+) -> State[list[Merged]]:
+    """Merge the tags into some manifests: see :func:`merge_manifest`."""
     merged = [merge_manifest(plan, fields, videos, retag) for plan in plans]
     problems = [manifest.problem for manifest in merged if manifest.problem]
     return Completed(

@@ -10,19 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tasks.errors import (
-    ConfigurationError,
-    Failure,
-    FailureKind,
-    ManifestError,
-    StorageError,
-    TransientError,
-)
+from tasks.errors import ConfigurationError, Failure, FailureKind, StorageError, explained
 from tasks.manifests import Fields, Sample
 from tasks.manifests.files import open_manifest
 from tasks.manifests.listing import list_manifests
 from tasks.shown import shown_url
-from tasks.storage import absolute, join, name, parent, require_writable
+from tasks.storage import absolute, join, matcher, name, parent, require_writable
 
 # Reading many small manifests is waiting for the storage, not work.
 _READERS = 8
@@ -34,7 +27,7 @@ class Manifest:
     """One manifest of the run.
 
     Attributes:
-        number: its place in the run, from 0.
+        number: its position in the run, from 0.
         url: where it is read.
         target: where it is written; the same as ``url`` unless an output folder was given.
         video_root: base of its relative video paths.
@@ -60,7 +53,7 @@ class ManifestPlan:
     manifest: Manifest
     samples: int = 0
     untagged: int = 0
-    error: ManifestError | TransientError | None = None
+    error: Exception | None = None
 
     @property
     def needs_merge(self) -> bool:
@@ -74,8 +67,8 @@ class Videos:
     """The distinct videos of a run and what came of them.
 
     A scratch table on disk, so that memory stays flat however many there are. Videos are ordered by
-    the first manifest, and the first place in it, that names them; the order does not depend on how
-    the manifests were read.
+    the first manifest, and the first position in it, that names them; the order does not depend on
+    how the manifests were read.
     """
 
     def __init__(self) -> None:
@@ -84,44 +77,45 @@ class Videos:
         self._lock = threading.Lock()
         self._db.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-            "CREATE TABLE videos (url TEXT PRIMARY KEY, manifest INT, place INT,"
+            "CREATE TABLE videos (url BLOB PRIMARY KEY, manifest INT, position INT,"
             " label TEXT, kind TEXT, reason TEXT) WITHOUT ROWID;"
-            "CREATE INDEX in_order ON videos (manifest, place);"
+            "CREATE INDEX in_order ON videos (manifest, position);"
         )
 
     def add(self, manifest: int, urls: Iterable[tuple[int, str]]) -> None:
-        """Add a manifest's videos as (place, URL); a known one keeps the first of its places."""
+        """Add a manifest's videos as (position, URL); a known one keeps the first of its own."""
         self._run(
-            "INSERT INTO videos (manifest, place, url) VALUES (?, ?, ?) ON CONFLICT (url) DO UPDATE"
-            " SET manifest = excluded.manifest, place = excluded.place"
-            " WHERE (excluded.manifest, excluded.place) < (manifest, place)",
-            ((manifest, place, url) for place, url in urls),
+            "INSERT INTO videos (manifest, position, url) VALUES (?, ?, ?)"
+            " ON CONFLICT (url) DO UPDATE"
+            " SET manifest = excluded.manifest, position = excluded.position"
+            " WHERE (excluded.manifest, excluded.position) < (manifest, position)",
+            [(manifest, position, _key(url)) for position, url in urls],
         )
 
     def units(self, size: int) -> Iterator[tuple[int, list[str]]]:
         """The videos in order, ``size`` at a time, each time with the last manifest reached."""
         last = (-1, -1)
         while rows := self._select(
-            "SELECT manifest, place, url FROM videos WHERE (manifest, place) > (?, ?)"
-            " ORDER BY manifest, place LIMIT ?",
+            "SELECT manifest, position, url FROM videos WHERE (manifest, position) > (?, ?)"
+            " ORDER BY manifest, position LIMIT ?",
             (*last, size),
         ):
             last = rows[-1][:2]
-            yield last[0], [url for _, _, url in rows]
+            yield last[0], [_url(key) for _, _, key in rows]
 
     def settle(self, outcomes: Iterable[tuple[str, str | Failure]]) -> None:
         """Record the label, or the failure, of each URL."""
-        rows = (
-            (None, what.kind, what.reason, url)
+        rows = [
+            (None, what.kind, what.reason.encode(errors="replace").decode(), _key(url))
             if isinstance(what, Failure)
-            else (what, None, None, url)
+            else (what, None, None, _key(url))
             for url, what in outcomes
-        )
+        ]
         self._run("UPDATE videos SET label = ?, kind = ?, reason = ? WHERE url = ?", rows)
 
     def get(self, url: str) -> str | Failure | None:
         """The label or the failure of a video; None while it has neither or is not of this run."""
-        rows = self._select("SELECT label, kind, reason FROM videos WHERE url = ?", (url,))
+        rows = self._select("SELECT label, kind, reason FROM videos WHERE url = ?", (_key(url),))
         if not rows:
             return None
         label, kind, reason = rows[0]
@@ -134,15 +128,33 @@ class Videos:
         """Remove the table."""
         self._db.close()
 
-    def _run(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+    def _run(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         with self._lock:
             self._db.execute("BEGIN")
-            self._db.executemany(statement, rows)
-            self._db.execute("COMMIT")
+            try:
+                self._db.executemany(statement, rows)
+            finally:  # also when the disk is full, or nobody else could begin
+                self._db.execute("COMMIT")
 
     def _select(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(statement, values).fetchall()
+
+
+def explain(manifest: Manifest, error: Exception) -> str:
+    """Say in a sentence that names the manifest why it is left as it is."""
+    said = explained(error)
+    url, target = shown_url(manifest.url), shown_url(manifest.target)
+    return said if url in said or target in said else f"{target}: {said}"
+
+
+def _key(url: str) -> bytes:
+    """A URL as it is stored: a name that is not UTF-8 has lone surrogates, which are no text."""
+    return url.encode(errors="surrogatepass")
+
+
+def _url(key: bytes) -> str:
+    return key.decode(errors="surrogatepass")
 
 
 def find_manifests(
@@ -151,7 +163,8 @@ def find_manifests(
     """List the manifests that the patterns name, each once, in order.
 
     Raises:
-        ConfigurationError: a pattern matches none, or two would have the same copy in ``output``.
+        ConfigurationError: a pattern matches none; two would have the same copy in ``output``; or
+            the next run would find the copies there.
     """
     urls = dict.fromkeys(url for pattern in patterns for url in list_manifests(pattern))
     manifests = [
@@ -163,6 +176,8 @@ def find_manifests(
         )
         for number, url in enumerate(urls)
     ]
+    if output:
+        _refuse_copies_among_manifests(patterns, manifests, output)
     by_target: dict[str, str] = {}
     for manifest in manifests:
         other = by_target.setdefault(manifest.target, manifest.url)
@@ -172,6 +187,18 @@ def find_manifests(
                 f"both become {shown_url(manifest.target)}: tag them into different output folders."
             )
     return manifests
+
+
+def _refuse_copies_among_manifests(
+    patterns: Sequence[str], manifests: Sequence[Manifest], output: str
+) -> None:
+    for pattern in patterns:
+        matches = matcher(pattern)
+        if any(one.target != one.url and matches(one.target) for one in manifests):
+            raise ConfigurationError(
+                f"The output folder {shown_url(output)} is searched for manifests too, by"
+                f" {shown_url(pattern)}: the next run would tag the copies. Name a folder outside."
+            )
 
 
 def plan(
@@ -210,10 +237,10 @@ def _plan_one(manifest: Manifest, fields: Fields, videos: Videos, retag: bool) -
             urls = videos_to_tag(opened.format.read(opened.stream, fields))
             # In chunks, for memory. A manifest that is refused further down leaves its first videos
             # in the run; their tags are found in the cache once it is mended.
-            for place in itertools.count(step=_CHUNK):
+            for position in itertools.count(step=_CHUNK):
                 if not (chunk := list(itertools.islice(urls, _CHUNK))):
                     break
-                videos.add(manifest.number, enumerate(chunk, place))
-    except (ManifestError, TransientError) as error:
+                videos.add(manifest.number, enumerate(chunk, position))
+    except Exception as error:  # noqa: BLE001 - the boundary of a manifest
         return ManifestPlan(manifest, error=error)
     return ManifestPlan(manifest, samples=counts.total(), untagged=counts[True])

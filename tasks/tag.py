@@ -1,21 +1,22 @@
 """Tagging: from the clips of a unit to one label a video."""
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import tee
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
 from prefect import State, task
 
 from tasks.audio.clip import Clip
 from tasks.audio.window import Channels, Window
 from tasks.cache import Cache, entry_key
-from tasks.errors import Failure, FailureKind, TransientError, VideoError
-from tasks.extract import ClipHandle, ExtractedUnit, Video, clip_key, load_clip
+from tasks.errors import ConfigurationError, Failure, FailureKind
+from tasks.extract import ClipHandle, ExtractedUnit, Video, cached_clip, clip_key, extract_clip
 from tasks.model import Checkpoint, CheckpointId, Dtype
-from tasks.units import UNIT_TASK, finish_unit
+from tasks.units import UNIT_TASK, attempt, finish_unit
 
 if TYPE_CHECKING:
     from tasks.model.classifier import Classifier
@@ -25,8 +26,6 @@ EMPTY = "EMPTY"
 
 # Reading from the cache is waiting for the storage, not work.
 _READERS = 8
-
-_NOT_FINITE = "the model answers with NaN or infinity"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Tagger:
     def tag_key(self, video: Video) -> str:
         """The cache entry of a video's tag: its clip, the model, and what that computes in."""
         fingerprint = self.checkpoint.fingerprint
-        return entry_key("tags-1", clip_key(video, self.window), fingerprint, self.dtype)
+        return entry_key("tags-2", clip_key(video, self.window), fingerprint, self.dtype)
 
     def predict(self, clips: Iterable[Clip]) -> Iterator[str | None]:
         """Yield the label of each clip, in order; None where the model's answer is no number."""
@@ -95,67 +94,112 @@ class TaggedUnit:
         labels: video URL to label.
         failed: the videos that have none.
         computed: how many labels the model was asked for; the others were known.
+        unkept: why labels could not be written to the cache, if some could not.
     """
 
     labels: dict[str, str] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     computed: int = 0
+    unkept: str | None = None
 
 
 def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache) -> TaggedUnit:
-    """Label every extracted video of a unit.
+    """Label every extracted video of a unit; one that fails costs none of the others.
 
     A label is in the cache as soon as its batch is computed: a run that is killed loses at most two
     batches.
+
+    Raises:
+        ConfigurationError: the model cannot tag at all.
     """
     tagged = TaggedUnit()
+
+    def find(handle: ClipHandle) -> tuple[Video, str | Clip | Failure]:
+        video = handle.video
+        return video, attempt(video.url, lambda: _label_or_clip(handle, tagger, cache))
+
     with ThreadPoolExecutor(_READERS, thread_name_prefix="tag") as readers:
-        known = readers.map(lambda handle: _known_label(handle, tagger, cache), unit.extracted)
-        unknown: list[Video] = []
-        for handle, label in zip(unit.extracted, known, strict=True):
-            if label is None:
-                unknown.append(handle.video)
-            else:
-                tagged.labels[handle.video.url] = label
-        found = readers.map(lambda video: _find_clip(video, tagger.window, cache), unknown)
-        videos, clips = tee(_keep_failures(found, tagged))
-        labels = tagger.predict(clip for _, clip in clips)
-        for (video, _), label in zip(videos, labels, strict=True):
-            if label is None:
-                tagged.failed.append(Failure(video.url, FailureKind.INTERNAL, _NOT_FINITE))
+        clips = _take_known(readers.map(find, unit.extracted), tagged)
+        for video, label in _label(clips, tagger):
+            if isinstance(label, Failure):
+                tagged.failed.append(label)
                 continue
             tagged.labels[video.url] = label
             tagged.computed += 1
             cache.put(tagger.tag_key(video), json.dumps(label).encode())
+    tagged.unkept = cache.trouble
     return tagged
 
 
-def _known_label(handle: ClipHandle, tagger: Tagger, cache: Cache) -> str | None:
+def _label_or_clip(handle: ClipHandle, tagger: Tagger, cache: Cache) -> str | Clip:
     if handle.empty:
         return EMPTY
-    content = cache.get(tagger.tag_key(handle.video))
-    return None if content is None else str(json.loads(content))
+    label = _cached_label(tagger.tag_key(handle.video), cache)
+    if label is not None:
+        return label
+    clip = cached_clip(handle.video, tagger.window, cache)
+    if clip is None:
+        clip = Clip.from_bytes(extract_clip(handle.video, tagger.window, cache).clip)
+    return clip
 
 
-def _find_clip(video: Video, window: Window, cache: Cache) -> tuple[Video, Clip] | Failure:
+def _cached_label(key: str, cache: Cache) -> str | None:
+    content = cache.get(key)
     try:
-        return video, load_clip(video, window, cache)[0]
-    except (VideoError, TransientError) as error:
-        return Failure(video.url, error.kind, error.reason)
+        label = None if content is None else json.loads(content)
+    except ValueError:
+        return None
+    return label if isinstance(label, str) else None
 
 
-def _keep_failures(
-    found: Iterator[tuple[Video, Clip] | Failure], tagged: TaggedUnit
+def _take_known(
+    found: Iterable[tuple[Video, str | Clip | Failure]], tagged: TaggedUnit
 ) -> Iterator[tuple[Video, Clip]]:
-    for clip in found:
-        if isinstance(clip, Failure):
-            tagged.failed.append(clip)
+    """Record labels and failures; pass on the clips that the model is to label."""
+    for video, what in found:
+        if isinstance(what, Clip):
+            yield video, what
+        elif isinstance(what, Failure):
+            tagged.failed.append(what)
         else:
+            tagged.labels[video.url] = what
+
+
+def _label(
+    clips: Iterator[tuple[Video, Clip]], tagger: Tagger
+) -> Iterator[tuple[Video, str | Failure]]:
+    """Yield the label of each clip. When the model fails on a batch, the clips that it has taken
+    are tried alone: one of them may be odd."""
+    taken: deque[tuple[Video, Clip]] = deque()
+
+    def take() -> Iterator[Clip]:
+        for video, clip in clips:
+            taken.append((video, clip))
             yield clip
+
+    while True:
+        try:
+            for label in tagger.predict(take()):
+                video, _ = taken.popleft()
+                yield video, label or _not_finite(video)
+            return
+        except ConfigurationError:
+            raise
+        except Exception:  # noqa: BLE001 - it is raised again by the clip that is at fault
+            alone = list(taken)
+        taken.clear()
+        for video, clip in alone:
+            step = partial(next, tagger.predict([clip]))
+            yield video, attempt(video.url, step) or _not_finite(video)
+
+
+def _not_finite(video: Video) -> Failure:
+    return Failure(video.url, FailureKind.INTERNAL, "the model answers with NaN or infinity")
 
 
 @task(name="tag-audio", task_run_name="tag unit {number}", **UNIT_TASK)
-def tag_audio(number: int, unit: ExtractedUnit, tagger: Tagger, cache: str) -> State[Any]:
-    """Tag a unit, as a :class:`TaggedUnit`: see :func:`tag_unit`."""
+def tag_audio(number: int, unit: ExtractedUnit, tagger: Tagger, cache: str) -> State[TaggedUnit]:
+    """Tag a unit: see :func:`tag_unit`."""
     tagged = tag_unit(unit, tagger, Cache(cache))
-    return finish_unit(tagged, tagged.failed, cached=tagged.computed == 0)
+    cached = bool(tagged.labels) and tagged.computed == 0
+    return finish_unit(tagged, tagged.failed, cached)

@@ -9,8 +9,8 @@ whatever serializer the stored record names, pickle included, so that a shared b
 code here. A unit that came out of the cache ends in a state named ``Cached`` all the same.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from prefect import State, Task
 from prefect.cache_policies import NO_CACHE
@@ -19,10 +19,21 @@ from prefect.runtime import task_run
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
-from tasks.errors import Failure, TransientError
+from tasks.errors import (
+    ConfigurationError,
+    Failure,
+    FailureKind,
+    StorageError,
+    TransientError,
+    VideoError,
+    explained,
+)
 
 RETRIES = 3
-"""Tries after the first, where something may pass."""
+"""Retries of a unit in which a store did not answer: after 5, 10 and 20 seconds."""
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
 
 
 def unit_size(device: str) -> int:
@@ -31,16 +42,39 @@ def unit_size(device: str) -> int:
     return 128 if device.startswith("cuda") else 32
 
 
-def finish_unit(unit: object, failed: Sequence[Failure], cached: bool) -> State[Any]:
-    """The final state of a unit's task run, with the unit as its result.
+def attempt(url: str, step: Callable[[], Result]) -> Result | Failure:
+    """The boundary of a video: whatever a step raises is the failure of this video alone.
+
+    Raises:
+        ConfigurationError: no video of this run can be tagged.
+    """
+    try:
+        return step()
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a library may raise anything
+        return failure(url, error)
+
+
+def failure(url: str, error: BaseException) -> Failure:
+    """Record what was raised about a video; what nobody expected is ``internal``."""
+    if isinstance(error, VideoError | StorageError | TransientError):
+        return Failure(url, error.kind, error.reason)
+    return Failure(url, FailureKind.INTERNAL, explained(error))
+
+
+def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Unit]:
+    """Return the final state of a unit's task run, with the unit as its result.
 
     Raises:
         TransientError: some videos could not be reached and there are tries left. What was done is
             in the cache, so that the next try does only the rest.
     """
-    unreachable = sum(video.is_transient for video in failed)
+    unreachable = [video for video in failed if video.is_transient]
     if unreachable and task_run.run_count <= RETRIES:
-        raise TransientError(f"{unreachable} videos could not be reached: {failed[0].reason}")
+        raise TransientError(
+            f"{len(unreachable)} videos could not be reached: {unreachable[0].reason}"
+        )
     name = "Partial" if failed else "Cached" if cached else "Completed"
     message = f"{len(failed)} videos failed" if failed else None
     return Completed(name=name, message=message, data=unit)

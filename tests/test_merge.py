@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks import storage
-from tasks.errors import Failure, FailureKind, ManifestChanged, ManifestError
+from tasks.errors import Failure, FailureKind, ManifestChanged, ManifestError, TransientError
 from tasks.manifests import Fields
 from tasks.manifests.files import open_manifest
 from tasks.manifests.ledger import ledger_of
 from tasks.manifests.listing import list_manifests
-from tasks.merge import MergeResult, merge
+from tasks.merge import ATTEMPTS, MergeResult, merge, merge_manifest
+from tasks.plan import Manifest, ManifestPlan
 from tests import needs
 from tests.conftest import S3Server
 
@@ -148,10 +149,71 @@ def test_a_refused_manifest_is_left_and_recorded(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as refused:
         merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": "Music"})
     assert (refused.value.url, refused.value.line) == (str(path), 2)
+    merged = merge_manifest(plan_of(path), Fields(), {f"{tmp_path}/a.mp4": "Music"}, retag=False)
+    assert (merged.result, merged.problem) == (None, str(refused.value))
     assert path.read_bytes() == content
     (entry,) = ledger(path)
     assert (entry["line"], entry["video"], entry["error"]) == (2, None, "manifest")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.failures"]
+
+
+def plan_of(path: Path) -> ManifestPlan:
+    return ManifestPlan(Manifest(0, str(path), str(path), str(path.parent)), untagged=1)
+
+
+def test_whatever_is_raised_is_that_manifests_trouble(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    content = lines({"videos": ["a.mp4"]})
+    path.write_bytes(content)
+
+    def fail() -> None:
+        raise KeyError("a fault of ours")
+
+    merged = merge_manifest(plan_of(path), Fields(), Meddling({}, fail, 1), retag=False)
+    assert (merged.result, merged.problem) == (None, f"{path}: KeyError: 'a fault of ours'")
+    assert path.read_bytes() == content
+    (entry,) = ledger(path)
+    assert (entry["error"], entry["reason"]) == ("internal", "KeyError: 'a fault of ours'")
+
+
+def test_a_ledger_that_cannot_be_written_costs_no_tags(tmp_path: Path) -> None:
+    """Some names are short enough for a file and too long with ``.failures`` behind them."""
+    path = tmp_path / ("影" * 80 + ".jsonl")
+    path.write_bytes(lines({"videos": ["a.mp4"]}, {"videos": ["gone.mp4"]}))
+    outcomes: dict[str, Any] = {f"{tmp_path}/a.mp4": "Music"}
+    gone = f"{tmp_path}/gone.mp4"
+    outcomes[gone] = Failure(gone, FailureKind.MISSING, "no such file")
+    merged = merge_manifest(plan_of(path), Fields(), outcomes, retag=False)
+    assert tags(path) == [["Music"], "none"]
+    assert merged.result is not None
+    assert merged.result.tagged == 1
+    assert merged.problem is not None
+    assert ".failures" in merged.problem
+
+
+@pytest.mark.parametrize("error", [TransientError("no answer"), ManifestChanged("changed")])
+def test_what_may_pass_is_tried_again_and_nothing_waits_after_the_last_try(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(lines({"videos": ["a.mp4"]}))
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+
+    def fail() -> None:
+        raise error
+
+    known = Meddling({f"{tmp_path}/a.mp4": "Music"}, fail, ATTEMPTS - 1)
+    assert merge_manifest(plan_of(path), Fields(), known, retag=False).problem is None
+    assert tags(path) == [["Music"]]
+    assert len(pauses) == ATTEMPTS - 1
+
+    path.write_bytes(lines({"videos": ["a.mp4"]}))
+    known.times = ATTEMPTS
+    assert merge_manifest(plan_of(path), Fields(), known, retag=False).result is None
+    assert known.times == 0
+    assert len(pauses) == 2 * (ATTEMPTS - 1)
+    assert len(ledger(path)) == 1
 
 
 class Meddling(dict[str, Any]):
@@ -180,7 +242,10 @@ def test_a_line_added_meanwhile_is_kept(tmp_path: Path) -> None:
     assert tags(path) == [["Music"], "none"]
 
 
-def test_it_gives_up_when_others_never_rest(tmp_path: Path) -> None:
+def test_it_gives_up_when_others_never_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
     path = tmp_path / "m.jsonl"
     path.write_bytes(lines({"videos": ["a.mp4"]}))
     known = Meddling(

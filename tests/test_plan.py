@@ -11,8 +11,10 @@ import pytest
 
 from tasks.errors import ConfigurationError, Failure, FailureKind
 from tasks.manifests import Fields
+from tasks.manifests.json_array import JsonArray
 from tasks.plan import Videos, find_manifests, plan
 from tests import needs
+from tests.conftest import S3Server
 from tests.web import serving
 
 
@@ -113,9 +115,93 @@ def test_a_manifest_named_twice_is_one(tmp_path: Path) -> None:
 
 def test_two_copies_of_one_name_are_refused(tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        write(tmp_path / folder / "m.jsonl", {"videos": []})
+        write(tmp_path / "in" / folder / "m.jsonl", {"videos": []})
     with pytest.raises(ConfigurationError, match="same name"):
-        find_manifests([str(tmp_path)], str(tmp_path / "out"), None)
+        find_manifests([str(tmp_path / "in")], str(tmp_path / "out"), None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "output"),
+    [
+        ("data", "data"),
+        ("data", "data/out"),
+        ("data", "data/deep/down/out"),
+        ("data", "link/out"),
+        ("link", "data/out"),
+        ("data/**/*.jsonl", "data/out"),
+        ("data/*/*.jsonl", "data/out"),
+        ("link/*/*.jsonl", "data/out"),
+        ("**/m.jsonl", "other"),
+    ],
+)
+def test_copies_that_the_next_run_would_find_are_refused(
+    pattern: str, output: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "data" / "night" / "m.jsonl", {"videos": []})
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    with pytest.raises(ConfigurationError, match="the next run would tag the copies"):
+        find_manifests([str(tmp_path / pattern)], str(tmp_path / output), None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "output"),
+    [
+        ("data", "out"),
+        ("data", "data-tagged"),
+        ("data", "data/.out"),
+        ("data/night", "data/out"),
+        ("data/night/m.jsonl", "data/night/out"),
+        ("data/night/m.jsonl", "data/night"),  # in place
+        ("data/night", "data/night"),
+        ("data/*/*.jsonl", "data/night/out"),
+        ("data/n*/*.jsonl", "data/out"),
+    ],
+)
+def test_copies_that_no_run_finds_are_made(pattern: str, output: str, tmp_path: Path) -> None:
+    write(tmp_path / "data" / "night" / "m.jsonl", {"videos": []})
+    [manifest] = find_manifests([str(tmp_path / pattern)], str(tmp_path / output), None)
+    assert manifest.target == f"{tmp_path / output}/m.jsonl"
+
+
+def test_copies_on_s3_that_the_next_run_would_find_are_refused(s3: S3Server) -> None:
+    bucket = s3.bucket()
+    s3.put(f"{bucket}/data/night/m.jsonl", b'{"videos": []}\n')
+    for pattern, output in [("data", "data/out"), ("data/**", "data/out"), ("", "out")]:
+        with pytest.raises(ConfigurationError, match="the next run would tag the copies"):
+            find_manifests([f"{bucket}/{pattern}"], f"{bucket}/{output}", None)
+    for pattern, output in [("data", "data-tagged"), ("data/night/*", "data/out")]:
+        assert find_manifests([f"{bucket}/{pattern}"], f"{bucket}/{output}", None)
+
+
+def test_whatever_a_format_raises_is_that_manifests_trouble(
+    tmp_path: Path, videos: Videos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A format that fails as no format should: the plan goes on."""
+
+    def read(*_: object) -> Iterator[object]:
+        raise KeyError("a fault of ours")
+        yield
+
+    write(tmp_path / "bad.json", "[]")
+    write(tmp_path / "good.jsonl", {"videos": ["b.mp4"]})
+    monkeypatch.setattr(JsonArray, "read", read)
+    bad, good = plan(find_manifests([str(tmp_path)], None, None), Fields(), videos, retag=False)
+    assert isinstance(bad.error, KeyError)
+    assert good.untagged == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"tags": "videos"},
+        {"meta": "videos"},
+        {"tags": "a", "meta": "a"},
+        {"videos": "video_audio_tags"},
+    ],
+)
+def test_fields_of_one_name_are_refused(names: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="need different names"):
+        Fields(**names)
 
 
 def test_a_run_with_more_videos_than_fit_in_a_chunk(tmp_path: Path, videos: Videos) -> None:

@@ -24,34 +24,34 @@ th.number, td.number { text-align: right; white-space: nowrap; }
 """
 
 
-def write_report(summary: Summary, verdict: str, place: str) -> str:
+def write_report(summary: Summary, state: str, target: str) -> str:
     """Write the page.
 
     Args:
         summary: what it shows.
-        verdict: the name of the run's state.
-        place: a folder, or the page itself when it ends with ``.html``; any fsspec URL.
+        state: the name of the run's state.
+        target: a folder, or the page itself when it ends with ``.html``; any fsspec URL.
 
     Returns:
-        Where the page is.
+        The URL of the page.
 
     Raises:
         StorageError: the store refuses it, or did not answer.
     """
-    url = absolute(place)
+    url = absolute(target)
     now = datetime.now(UTC)
     if not url.endswith(".html"):
         url = join(url, f"tag-videos-{now:%Y-%m-%dT%H%M%SZ}.html")
     with scratch(url) as file:
-        file.write_text(page(summary, verdict, now), encoding="utf-8")
+        file.write_text(page(summary, state, now), encoding="utf-8")
         overwrite(url, file)
     return url
 
 
-def page(summary: Summary, verdict: str, time: datetime) -> str:
-    """The HTML of the report."""
+def page(summary: Summary, state: str, time: datetime) -> str:
+    """Return the HTML of the report."""
     parts = [
-        f"<h1>Tagged videos: {escape(verdict)}</h1>",
+        f"<h1>Tagged videos: {escape(state)}</h1>",
         f"<p class='soft'>{time:%Y-%m-%d %H:%M} UTC, {counted(summary.manifests, 'manifest')},"
         f" {counted(summary.samples, 'sample')}</p>",
         render.html(tables.counts(summary), header=False),
@@ -69,6 +69,6 @@ def page(summary: Summary, verdict: str, time: datetime) -> str:
     return (
         "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>Tagged videos: {escape(verdict)}</title><style>{_STYLE}</style></head>"
+        f"<title>Tagged videos: {escape(state)}</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>\n"
     )

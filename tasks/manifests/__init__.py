@@ -29,6 +29,14 @@ class Fields:
     tags: str = "video_audio_tags"
     meta: str | None = None
 
+    def __post_init__(self) -> None:
+        names = [name for name in (self.videos, self.tags, self.meta) if name is not None]
+        if len(set(names)) < len(names):
+            raise ConfigurationError(
+                "The videos, their tags and the meta field need different names, not"
+                f" {', '.join(map(repr, names))}."
+            )
+
 
 class Sample(NamedTuple):
     """What a run needs to know of one sample.

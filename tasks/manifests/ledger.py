@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from tasks.errors import ManifestError
+from tasks.errors import FailureKind, ManifestError, TransientError, explained
 from tasks.manifests.files import writing
 from tasks.shown import shown, shown_url
 from tasks.storage import MAX_NAME_BYTES, join, name, overwrite, parent, remove, scratch
@@ -85,7 +85,14 @@ def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
             remove(url)
 
 
-def refuse(error: ManifestError, manifest: str, target: str) -> None:
-    """Record that a manifest is refused as a whole. Raises as :func:`open_ledger`."""
+def refuse(error: Exception, manifest: str, target: str) -> None:
+    """Record that a manifest is left as it is, as a whole. Raises as :func:`open_ledger`."""
+    match error:
+        case ManifestError():
+            line, kind, reason = error.line, FailureKind.MANIFEST, error.reason
+        case TransientError():
+            line, kind, reason = None, FailureKind.UNREACHABLE, error.reason
+        case _:
+            line, kind, reason = None, FailureKind.INTERNAL, explained(error)
     with open_ledger(manifest, target) as ledger:
-        ledger.add(error.line, None, "manifest", error.reason)
+        ledger.add(line, None, kind, reason)

@@ -21,7 +21,7 @@ from tasks.storage.files import (
     require_writable,
     scratch,
 )
-from tasks.storage.listing import list_files
+from tasks.storage.listing import list_files, matcher
 from tasks.storage.local import MAX_NAME_BYTES
 from tasks.storage.paths import absolute, is_remote, join, name, parent, resolve
 
@@ -37,6 +37,7 @@ __all__ = [
     "join",
     "keeps_start",
     "list_files",
+    "matcher",
     "name",
     "open_for_reading",
     "overwrite",

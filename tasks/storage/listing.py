@@ -1,9 +1,12 @@
 """Which files a name, a folder or a pattern stands for."""
 
+import os
 import re
+from collections.abc import Callable
 
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
+from fsspec.utils import glob_translate
 
 from tasks.errors import FailureKind, StorageError
 from tasks.storage.failures import translated
@@ -39,6 +42,33 @@ def list_files(pattern: str) -> list[str]:
         for file in sorted(found)
         if not _is_hidden(file.removeprefix(_MAGIC.split(path, maxsplit=1)[0]))
     ]
+
+
+@translated()
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Tell of any file, which need not exist, whether :func:`list_files` would list it.
+
+    Raises:
+        StorageError: nothing speaks the protocol of the pattern, or its store does not answer.
+    """
+    fs, path = resolve(absolute(pattern))
+    is_local = isinstance(fs, LocalFileSystem)
+    typed = path if fs.exists(path) else _MAGIC.split(path, maxsplit=1)[0]
+    root = typed if typed == path else typed.rpartition("/")[0]
+    real = os.path.realpath(root) if is_local else root.rstrip("/")
+    typed = real + typed.removeprefix(root)
+    wanted = glob_translate(real + path.removeprefix(root))
+    if root == path:
+        wanted = f"{re.escape(real)}(/.*)?"
+
+    def matches(url: str) -> bool:
+        other, target = resolve(url)
+        if is_local:
+            target = os.path.realpath(target)
+        found = type(other) is type(fs) and re.fullmatch(wanted, target, re.DOTALL) is not None
+        return found and not _is_hidden(target.removeprefix(typed))
+
+    return matches
 
 
 def _find(fs: AbstractFileSystem, path: str) -> list[str] | None:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import pickle
 import re
+import socket
 import subprocess
 import sys
 from inspect import signature
@@ -12,23 +14,35 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from flows import cli
+from flows.outcome import Misconfigured, TooManyFailures
+from flows.summary import SCHEMA
 from flows.tag import tag_videos
 from tests.audio.media import tone, write_media
+from tests.conftest import S3Server
 from tests.flows.conftest import DEMO_MODEL, read_manifest, write_manifest
 
 FLOW = Path(__file__).parents[2] / "flows" / "tag.py"
-KEYS = [
-    "manifests",
-    "samples",
-    "tagged",
-    "skipped",
-    "failed",
-    "videos",
-    "empty",
-    "cached",
-    "seconds",
-    "bytes_read",
-]
+KEYS = {
+    "state": str,
+    "message": str,
+    "schema": int,
+    "manifests": int,
+    "samples": int,
+    "tagged": int,
+    "skipped": int,
+    "failed": int,
+    "videos": int,
+    "empty": int,
+    "cached": int,
+    "seconds": float,
+    "bytes_read": int,
+    "stages": dict,
+    "tags": dict,
+    "failures": dict,
+    "problems": list,
+    "report": str,
+}
+"""Schema 1 of ``--json``: a field that goes, or changes its type, makes it 2."""
 
 
 def command(
@@ -56,20 +70,35 @@ def api(prefect_server: None) -> str:
 def test_everything_tagged(tmp_path: Path, api: str) -> None:
     write_media(tmp_path / "a.mp4", tone(11, 44_100))
     manifest = write_manifest(tmp_path / "m.jsonl", [{"videos": ["a.mp4"]}])
-    done = command("m.jsonl", "--hf-ast", DEMO_MODEL, "--json", cwd=tmp_path, api=api)
+    done = command("m.jsonl", "--hf-ast", DEMO_MODEL, "--json", "--report", "night.html",
+                   cwd=tmp_path, api=api)  # fmt: skip
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
-    assert list(summary) == KEYS
+    assert {key: type(value) for key, value in summary.items()} == KEYS
+    assert (summary["state"], summary["schema"]) == ("Completed", SCHEMA)
+    assert summary["tags"] == {"Sine wave": 1}
+    assert Path(summary["report"]).read_text().startswith("<!DOCTYPE html>")
     assert (summary["samples"], summary["tagged"], summary["videos"]) == (1, 1, 1)
     assert read_manifest(manifest)[0]["video_audio_tags"] == ["Sine wave"]
 
 
 def test_some_samples_left_untagged(tmp_path: Path, api: str) -> None:
     write_manifest(tmp_path / "m.jsonl", [{"videos": ["gone.mp4"]}, {"videos": []}])
-    done = command("*.jsonl", "--hf-ast", DEMO_MODEL, cwd=tmp_path, api=api)
+    options = ("*.jsonl", "--hf-ast", DEMO_MODEL)
+    done = command(*options, "--max-failure-rate", "0.5", cwd=tmp_path, api=api)
     assert done.returncode == 1
     assert "1 sample tagged" in done.stdout
     assert "1 failed" in done.stdout
+    assert "Traceback" not in done.stderr
+    # The same again is too much by the default, and --json says so in the same words.
+    done = command(*options, "--json", cwd=tmp_path, api=api)
+    assert done.returncode == 3
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["state"] == "TooManyFailures"
+    assert summary["message"].startswith("1 of 1 sample to tag failed (100%); 10% may fail.")
+    assert summary["failures"] == {
+        "missing": {"videos": 1, "examples": [f"{tmp_path}/gone.mp4: no such file"]}
+    }
     assert "Traceback" not in done.stderr
 
 
@@ -93,6 +122,43 @@ def test_a_run_that_cannot_start(
     assert re.search(sentence, error)
     assert "Traceback" not in done.stderr
     assert manifest.read_bytes() == before
+
+
+def dead_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.jsonl", [{"videos": []}])
+    url = f"http://127.0.0.1:{dead_port()}/api"
+    done = command("m.jsonl", cwd=tmp_path, api=url)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"error: The Prefect server at {url} does not answer")
+
+
+def test_an_address_that_is_no_prefect_server_is_one_sentence(tmp_path: Path, s3: S3Server) -> None:
+    write_manifest(tmp_path / "m.jsonl", [{"videos": []}])
+    done = command("m.jsonl", cwd=tmp_path, api=f"{s3.endpoint}/api")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: The Prefect server at")
+
+
+def test_from_python_a_failed_run_raises_one_sentence(tmp_path: Path, api: str) -> None:
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"videos": ["gone.mp4"]}])
+    cache = str(tmp_path / "cache")
+    with pytest.raises(TooManyFailures, match=r"^1 of 1 sample to tag failed \(100%\)") as failed:
+        tag_videos(manifests=[str(manifest)], hf_ast=DEMO_MODEL, cache=cache)
+    assert failed.value.facts["failed"] == 1
+    assert failed.value.facts["failures"]["missing"]["videos"] == 1
+    with pytest.raises(Misconfigured, match="no-such-folder"):
+        tag_videos(manifests=[str(tmp_path / "no-such-folder")], cache=cache)
+    again = pickle.loads(pickle.dumps(failed.value))  # noqa: S301 - as runners in processes do
+    assert (str(again), again.facts) == (str(failed.value), failed.value.facts)
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_a_damaged_cache_costs_only_time(make: Callable[[], Place]) -> None:
     place = make()
     finish(place)
     fs, root = fsspec.url_to_fs(place.cache)
-    entries = sorted(path for path in fs.find(root) if "/clips-2/" in path or "/tags-1/" in path)
+    entries = sorted(path for path in fs.find(root) if "/clips-2/" in path or "/tags-2/" in path)
     for number, path in enumerate(entries):
         whole = fs.cat_file(path)
         fs.pipe_file(path, [b"", whole[:-1], whole + b"x", whole[::-1]][number % 4])

@@ -1,0 +1,54 @@
+"""The final state of a run: it tells the truth, and hooks and automations can rely on it."""
+
+from typing import Any
+
+from prefect import State
+from prefect.states import Completed, Failed
+
+from flows.summary import Summary
+from tasks.errors import TaggingError
+
+Facts = dict[str, Any]
+"""The counts of a run as JSON values: see :meth:`flows.summary.Summary.as_dict`."""
+
+DRY_RUN = "DryRun"
+"""Name of the Completed state of a run that only said what it would do."""
+
+
+class RunFailed(TaggingError):
+    """What calling the flow raises; its text is the message of the state.
+
+    Attributes:
+        facts: the counts of the run so far.
+    """
+
+    def __init__(self, message: str, facts: Facts) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+    def __reduce__(self) -> tuple[type, tuple[str, Facts]]:
+        return type(self), (str(self), self.facts)
+
+    def state(self) -> State[Any]:
+        """Return the Failed state that is named after this class and carries it."""
+        return Failed(name=type(self).__name__, message=str(self), data=self)
+
+
+class Misconfigured(RunFailed):
+    """The run could not start as asked, or the model cannot tag at all."""
+
+
+class TooManyFailures(RunFailed):
+    """A larger share of the samples or manifests failed than ``max_failure_rate`` allows."""
+
+
+def final_state(summary: Summary, max_failure_rate: float) -> State[Any]:
+    """Return ``Completed``; ``Partial``, completed though some samples failed; or
+    ``TooManyFailures``. The counts are its result, or its exception's."""
+    if summary.failure_rate > max_failure_rate:
+        message = f"{summary.failures_in_words()}; {max_failure_rate:.0%} may fail. {summary}"
+        return TooManyFailures(message, summary.as_dict()).state()
+    partial = summary.failed or summary.problems
+    return Completed(
+        name="Partial" if partial else "Completed", message=str(summary), data=summary.as_dict()
+    )
