@@ -77,7 +77,7 @@ class Videos:
         self._lock = threading.Lock()
         self._db.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-            "CREATE TABLE videos (url BLOB PRIMARY KEY, manifest INT, position INT,"
+            "CREATE TABLE videos (url TEXT PRIMARY KEY, manifest INT, position INT,"
             " label TEXT, kind TEXT, reason TEXT) WITHOUT ROWID;"
             "CREATE INDEX in_order ON videos (manifest, position);"
         )
@@ -89,7 +89,7 @@ class Videos:
             " ON CONFLICT (url) DO UPDATE"
             " SET manifest = excluded.manifest, position = excluded.position"
             " WHERE (excluded.manifest, excluded.position) < (manifest, position)",
-            [(manifest, position, _key(url)) for position, url in urls],
+            [(manifest, position, url) for position, url in urls],
         )
 
     def units(self, size: int) -> Iterator[tuple[int, list[str]]]:
@@ -101,21 +101,21 @@ class Videos:
             (*last, size),
         ):
             last = rows[-1][:2]
-            yield last[0], [_url(key) for _, _, key in rows]
+            yield last[0], [url for _, _, url in rows]
 
     def settle(self, outcomes: Iterable[tuple[str, str | Failure]]) -> None:
         """Record the label, or the failure, of each URL."""
         rows = [
-            (None, what.kind, what.reason.encode(errors="replace").decode(), _key(url))
+            (None, what.kind, what.reason, url)
             if isinstance(what, Failure)
-            else (what, None, None, _key(url))
+            else (what, None, None, url)
             for url, what in outcomes
         ]
         self._run("UPDATE videos SET label = ?, kind = ?, reason = ? WHERE url = ?", rows)
 
     def get(self, url: str) -> str | Failure | None:
         """The label or the failure of a video; None while it has neither or is not of this run."""
-        rows = self._select("SELECT label, kind, reason FROM videos WHERE url = ?", (_key(url),))
+        rows = self._select("SELECT label, kind, reason FROM videos WHERE url = ?", (url,))
         if not rows:
             return None
         label, kind, reason = rows[0]
@@ -146,15 +146,6 @@ def explain(manifest: Manifest, error: Exception) -> str:
     said = explained(error)
     url, target = shown_url(manifest.url), shown_url(manifest.target)
     return said if url in said or target in said else f"{target}: {said}"
-
-
-def _key(url: str) -> bytes:
-    """A URL as it is stored: a name that is not UTF-8 has lone surrogates, which are no text."""
-    return url.encode(errors="surrogatepass")
-
-
-def _url(key: bytes) -> str:
-    return key.decode(errors="surrogatepass")
 
 
 def find_manifests(

@@ -177,8 +177,8 @@ def test_whatever_is_raised_is_that_manifests_trouble(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_cannot_be_written_costs_no_tags(tmp_path: Path) -> None:
-    """Some names are short enough for a file and too long with ``.failures`` behind them."""
-    path = tmp_path / ("影" * 80 + ".jsonl")
+    path = tmp_path / "m.jsonl"
+    (tmp_path / "m.jsonl.failures" / "in the way").mkdir(parents=True)
     path.write_bytes(lines({"videos": ["a.mp4"]}, {"videos": ["gone.mp4"]}))
     outcomes: dict[str, Any] = {f"{tmp_path}/a.mp4": "Music"}
     gone = f"{tmp_path}/gone.mp4"
@@ -188,7 +188,7 @@ def test_a_ledger_that_cannot_be_written_costs_no_tags(tmp_path: Path) -> None:
     assert merged.result is not None
     assert merged.result.tagged == 1
     assert merged.problem is not None
-    assert ".failures" in merged.problem
+    assert "m.jsonl.failures: cannot be written" in merged.problem
 
 
 @pytest.mark.parametrize("error", [TransientError("no answer"), ManifestChanged("changed")])
