@@ -154,6 +154,8 @@ def gate() -> Iterator[tuple[str, threading.Event]]:
             opened.wait(_PATIENCE_SECONDS)
             self.send_error(404)
 
+        do_GET = do_HEAD  # noqa: N815
+
         def log_message(self, *_: object) -> None:
             pass
 
