@@ -248,3 +248,17 @@ def test_and_is_read_for_a_copy(videos: Videos, web: str, tmp_path: Path) -> Non
     (manifest,) = find_manifests([f"{web}/m.jsonl"], str(tmp_path), None)
     (planned,) = plan([manifest], Fields(), videos, retag=False)
     assert planned.untagged == 1
+
+
+def test_a_folder_whose_name_is_not_utf_8_costs_its_manifests_only(
+    videos: Videos, tmp_path: Path
+) -> None:
+    write(tmp_path / "a.jsonl", {"videos": ["a.mp4"]})
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    write(odd / "b.jsonl", {"videos": ["b.mp4"]})
+    found = find_manifests([str(tmp_path)], None, None)
+    good, refused = plan(found, Fields(), videos, retag=False)
+    assert good.untagged == len(videos) == 1
+    assert "is not UTF-8" in str(refused.error)
+    assert str(refused.error).isprintable()

@@ -68,7 +68,7 @@ def describe(error: BaseException) -> StorageError:
     """Sort an exception of a store. A StorageError comes back as it is."""
     if isinstance(error, StorageError):
         return error
-    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, storage_errors()):
+    if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         # fsspec's HTTP file system raises FileNotFoundError for any status, and for no answer.
         cause = describe(error.__cause__)
         if cause.transient or cause.kind is FailureKind.FORBIDDEN:
