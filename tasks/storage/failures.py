@@ -102,6 +102,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, LookupError | TypeError | AttributeError):
+        text = f"{type(error).__name__}: {text}"  # a library stumbled: its text says little
     return shown(str(text).strip())[:_MESSAGE_CHARACTERS].rstrip(".")
 
 

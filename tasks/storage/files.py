@@ -232,6 +232,7 @@ def remove(url: str) -> None:
         fs.rm_file(path)
 
 
+@translated()
 def require_writable(folder: str) -> None:
     """Check that a folder takes files, as far as that is known before it is tried.
 
