@@ -1,15 +1,18 @@
 """Damaged files: what can be heard is heard, and what is lost is never taken for silence."""
 
 import io
+import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from tasks.audio.clip import make_clip
 from tasks.audio.decode import Decoded, decode
 from tasks.audio.window import Window
 from tasks.errors import VideoError
-from tests.audio.media import melody, tone, write_media
+from tests.audio.media import Planar, melody, tone, write_media
 
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 INDEX_FIRST = {"movflags": "faststart"}
@@ -225,3 +228,86 @@ def test_hundreds_of_channels_are_mixed(window: Window) -> None:
 
     assert seconds(decoded) == pytest.approx(0.5)
     assert decoded.segments[0][1] == pytest.approx(1_000 / 2**15)
+
+
+def flac_of(rate: int, sound: Planar) -> bytes:
+    """A FLAC whose header and frames claim another rate than that of its encoder."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", "flac") as container:
+        stream = container.add_stream("flac", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sound, "flt", "mono")
+        frame.rate = rate
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("rate", [1, 10, 999])
+def test_a_rate_that_nobody_uses_is_refused_before_any_resampling(
+    window: Window, rate: int
+) -> None:
+    began = time.process_time()
+
+    assert kind_of_failure(flac_of(rate, np.full((1, 4_096), 0.5, np.float32)), window) == "corrupt"
+
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("rate", [4_000, 6_000, 8_000, 352_800, 384_000])
+def test_the_rates_of_telephones_and_studios_are_heard(window: Window, rate: int) -> None:
+    assert seconds(hear(flac_of(rate, tone(1, rate)), window)) == pytest.approx(1)
+
+
+ENORMOUS = [np.nan, np.inf, -np.inf, 1e38, -3e38, 1e30]
+
+
+@pytest.mark.parametrize("value", ENORMOUS)
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.wav", "pcm_f32le"),
+        ("a.wav", "pcm_f64le"),
+        ("a.mkv", "pcm_f32le"),
+        ("a.mov", "pcm_f32le"),
+    ],
+)
+def test_samples_that_are_no_levels_are_silenced_or_corrupt(
+    tmp_path: Path, window: Window, name: str, codec: str, value: float
+) -> None:
+    sound = tone(1, 16_000)
+    sound[:, 5_000:6_000:7] = value
+    some = write_media(tmp_path / name, sound, 16_000, codec, pictures=None).read_bytes()
+    sound[:] = value
+    all_of_them = write_media(tmp_path / name, sound, 16_000, codec, pictures=None).read_bytes()
+
+    clip = make_clip(hear(some, window).segments, window)
+
+    assert clip.peak == pytest.approx(0.5, abs=0.01)
+    assert kind_of_failure(all_of_them, window) == "corrupt"
+
+
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_f64le"])
+@pytest.mark.parametrize("level", [1.41, 2.8, 30.0, 32_768.0])
+def test_float_sound_above_full_scale_is_not_clipped(
+    tmp_path: Path, window: Window, codec: str, level: float
+) -> None:
+    path = write_media(tmp_path / "a.wav", tone(1, 16_000, level=level), 16_000, codec)
+
+    waveform = make_clip(hear(path.read_bytes(), window).segments, window).waveform
+
+    assert waveform == pytest.approx(tone(1, 16_000, level=level)[0], abs=level / 10_000)
+
+
+@pytest.mark.parametrize("channels", [9, 24, 30, 64])
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_f32le"])
+def test_the_last_of_many_channels_is_heard(
+    tmp_path: Path, window: Window, channels: int, codec: str
+) -> None:
+    sound = np.zeros((channels, 16_000), np.float32)
+    sound[-1] = melody(1, 16_000)[0]
+    layout = f"{channels} channels"
+    path = write_media(tmp_path / "a.wav", sound, 16_000, codec, layout=layout)
+
+    ((_, heard),) = hear(path.read_bytes(), window).segments
+
+    assert heard == pytest.approx(sound[-1], abs=1e-4)
