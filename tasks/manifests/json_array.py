@@ -127,11 +127,14 @@ class _Text:
         self.position = int(self._text.startswith(BOM))
 
     def _grow(self) -> bool:
-        """Read on, at least as much again as is held; False at the end of the file."""
+        """Read on, within the limit; False at the end of the file.
+
+        What is held doubles, so that decoding a long object again and again stays linear.
+        """
         held = len(self._text) - self._taken
         if held > MAX_LINE_BYTES:
             raise too_long(self.line)
-        raw = self._source.read(max(_CHUNK_BYTES, held))
+        raw = self._source.read(min(max(_CHUNK_BYTES, held), MAX_LINE_BYTES + _CHUNK_BYTES - held))
         try:
             new = self._decoder.decode(raw, final=not raw)
         except UnicodeDecodeError as error:

@@ -2,13 +2,14 @@
 
 import bz2
 import gzip
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
 import zstandard
 
 from tasks.errors import ConfigurationError, ManifestError
-from tasks.manifests import extensions, format_of, is_manifest
+from tasks.manifests import csv_text, extensions, format_of, is_manifest, json_array, lines
 from tests.manifests.strategies import read, rewritten
 
 CONTENT = b"".join(b'{"videos": ["%d.mp4"], "n": %d}\n' % (n, n * n) for n in range(5000))
@@ -63,7 +64,36 @@ def test_what_is_cut_off_is_refused(packing: tuple[str, Packer, Packer], kept: f
         read(f"m.jsonl{suffix}", content[: int(len(content) * kept)])
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_damaged_part_behind_a_whole_one_is_refused(packing: tuple[str, Packer, Packer]) -> None:
+    """The libraries take it for padding, and what it holds would be lost in silence."""
+    suffix, pack, _ = packing
+    first, second = pack(CONTENT), bytearray(pack(CONTENT))
+    second[0] ^= 1
+    with pytest.raises(ManifestError, match=f"is not whole {suffix} data"):
+        read(f"m.jsonl{suffix}", first + bytes(second))
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.csv", "m.json"])
+def test_a_line_without_end_takes_no_more_memory_than_the_limit(
+    packing: tuple[str, Packer, Packer], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few kilobytes hold any number of them."""
+    limit = 8 << 20
+    for module in (lines, csv_text, json_array):
+        monkeypatch.setattr(module, "MAX_LINE_BYTES", limit)
+    suffix, pack, _ = packing
+    start = b'[{"videos": ["' if name == "m.json" else b""
+    content = pack(start + b"x" * (16 * limit))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ManifestError, match="is longer than 8 MiB"):
+            read(name + suffix, content)
+        assert tracemalloc.get_traced_memory()[1] < 5 * limit
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2"])
 def test_what_is_not_compressed_is_refused(suffix: str) -> None:
     with pytest.raises(ManifestError, match=f"is not whole {suffix} data"):
         read(f"m.jsonl{suffix}", CONTENT)
