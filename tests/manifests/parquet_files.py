@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
-from tasks.manifests.parquet_footer import Footer, closed
-from tasks.manifests.thrift_compact import Struct
+from tasks.manifests.parquet_footer import KEY_VALUES, Footer, closed
+from tasks.manifests.thrift_compact import BINARY, LIST, Field, Struct, structs
 
 VIDEOS = [["a.mp4"], ["b.mp4", "c.mp4"], [], ["d.mp4"], ["e.mp4"]]
 SPARK = b"org.apache.spark.sql.parquet.row.metadata"
@@ -113,8 +113,12 @@ def by_spark() -> bytes:
         for name, kind in types.items()
     ]
     schema = json.dumps({"type": "struct", "fields": fields}, ensure_ascii=False)
-    rows = rows.replace_schema_metadata({SPARK: schema, b"org.apache.spark.version": b"4.0.1"})
-    return packed(rows, use_deprecated_int96_timestamps=True, store_schema=False)
+    content = packed(rows, use_deprecated_int96_timestamps=True, store_schema=False)
+    metadata = {b"org.apache.spark.version": b"4.0.1", SPARK: schema.encode()}
+    pairs = [
+        Struct({1: Field(BINARY, key), 2: Field(BINARY, value)}) for key, value in metadata.items()
+    ]
+    return edited(content, lambda tree: Struct({**tree, KEY_VALUES: Field(LIST, structs(pairs))}))
 
 
 FILES: dict[str, Callable[[], bytes]] = {
