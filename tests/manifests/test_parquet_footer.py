@@ -86,7 +86,7 @@ def test_fields_that_nobody_here_knows_survive(fields: Fields) -> None:
 
 def test_a_new_field_of_a_struct_follows_its_other_leaves() -> None:
     old = packed(table())
-    assert [path for path in paths(rewritten("m.parquet", old, TAGS, META))] == [
+    assert paths(rewritten("m.parquet", old, TAGS, META)) == [
         *paths(old), "meta.video_audio_tags.list.element"]  # fmt: skip
     first = packed(table().select(["meta", "videos", "id"]))
     assert paths(rewritten("m.parquet", first, TAGS, META)) == [
