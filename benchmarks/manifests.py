@@ -1,19 +1,26 @@
-"""How long and how much memory planning and merging a manifest of a million samples take.
+"""How long and how much memory planning and merging a manifest of a million samples take, and the
+same for a large Parquet file, on disk and on S3 (moto), beside writing all of its columns anew.
 
-python benchmarks/manifests.py [--samples 1000000]
+python benchmarks/manifests.py [--samples 1000000] [--megabytes 1000]
 """
 
 import argparse
 import json
+import logging
 import multiprocessing
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 from tasks.manifests import Fields
 from tasks.manifests.files import open_manifest
@@ -61,6 +68,62 @@ def write_parquet(path: Path, samples: int, every: int) -> None:
             writer.write_table(pa.Table.from_pylist(rows, schema))
 
 
+def write_large(path: Path, megabytes: int) -> None:
+    """Parquet without tags, about as large: samples of 1 kB of text that hardly compresses."""
+    schema = pa.schema({"videos": pa.list_(pa.string()), "text": pa.string()})
+    group = 50_000
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while path.stat().st_size < megabytes * 1_000_000:
+            videos = [[f"videos/{os.urandom(6).hex()}.mp4"] for _ in range(group)]
+            texts = [os.urandom(500).hex() for _ in range(group)]
+            writer.write_table(pa.table([videos, texts], schema=schema))
+
+
+class Counted:
+    """moto, and what was sent there and back."""
+
+    def __init__(self) -> None:
+        self.app = DomainDispatcherApplication(create_backend_app)
+        self.requests = self.received = self.sent = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        self.requests += 1
+        self.received += int(environ.get("CONTENT_LENGTH") or 0)
+        for part in self.app(environ, start_response):
+            self.sent += len(part)
+            yield part
+
+
+def start_server() -> Counted:
+    """Run a server, and point this process and its children at it."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    app = Counted()
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    return app
+
+
+def write_anew(path: str) -> int:
+    """Add the column by decoding and encoding every other one, as libraries do."""
+    new, rows = Path(f"{path}.new"), 0
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow.append(pa.field("video_audio_tags", pa.list_(pa.string())))
+        with pq.ParquetWriter(new, schema, compression="zstd") as writer:
+            for number in range(file.num_row_groups):
+                table = file.read_row_group(number)
+                tags = pa.array([["Music"]] * table.num_rows, pa.list_(pa.string()))
+                writer.write_table(table.append_column(schema.field(-1), tags))
+                rows += table.num_rows
+    new.unlink()
+    return rows
+
+
 def plan(path: str) -> int:
     with open_manifest(path) as manifest:
         return sum(1 for _ in manifest.format.read(manifest.stream, Fields()))
@@ -83,12 +146,12 @@ def measured(work: Callable[[str], int], path: str, results: Any) -> None:
     results.put((count, seconds, cpu, peak_megabytes(), imported))
 
 
-def run(title: str, work: Callable[[str], int], path: Path) -> None:
+def run(title: str, work: Callable[[str], int], path: Path, url: str = "") -> None:
     """Measure in a process of its own: the peak of memory is that of a process's whole life."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     size = path.stat().st_size / 1e6
-    process = context.Process(target=measured, args=(work, str(path), results))
+    process = context.Process(target=measured, args=(work, url or str(path), results))
     process.start()
     count, seconds, cpu, peak, imported = results.get()
     process.join()
@@ -100,7 +163,9 @@ def run(title: str, work: Callable[[str], int], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=1_000_000)
-    samples = parser.parse_args().samples
+    parser.add_argument("--megabytes", type=int, default=1000)
+    options = parser.parse_args()
+    samples = options.samples
     print(f"{'':42} {'MB':>6} {'count':>9} {'seconds':>8} {'cpu':>6} {'peak MB':>8} {'imports':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for suffix, write in ((".jsonl", write_jsonl), (".parquet", write_parquet)):
@@ -110,6 +175,29 @@ def main() -> None:
             write(path, samples, UNTAGGED_EVERY)
             run(f"merge {suffix}, 1 of {UNTAGGED_EVERY} gains tags", merge_tags, path)
             path.unlink()
+        path = Path(folder) / "large.parquet"
+        write_large(path, options.megabytes)
+        run("all columns of .parquet written anew", write_anew, path)
+        run_on_s3(path)
+        run("plan .parquet, nothing tagged", plan, path)
+        run("merge .parquet, every sample gains tags", merge_tags, path)
+        run("the same for the tags of a file of ours", retag, path)
+
+
+def retag(path: str) -> int:
+    return merge(path, path, Fields(), Everything(), retag=True).tagged
+
+
+def run_on_s3(path: Path) -> None:
+    """Plan and merge a copy on S3; print what travelled."""
+    app, client = start_server(), boto3.client("s3")
+    client.create_bucket(Bucket="bench")
+    client.upload_file(str(path), "bench", "m.parquet")
+    for title, work in (("plan", plan), ("merge", merge_tags)):
+        app.requests = app.received = app.sent = 0
+        run(f"{title} .parquet on S3", work, path, "s3://bench/m.parquet")
+        read, written = app.sent / 1e6, app.received / 1e6
+        print(f"{'':10} {app.requests} requests, {read:.2f} MB read, {written:.2f} MB written")
 
 
 if __name__ == "__main__":
