@@ -16,6 +16,7 @@ from tasks.errors import (
     FailureKind,
     ManifestChanged,
     ManifestError,
+    StorageError,
     TransientError,
 )
 from tasks.manifests import ExtendableFormat, Fields, Sample, ledger
@@ -194,6 +195,10 @@ def _rewrite(source: str, target: str, new: Path, tagger: _Tagger) -> tuple[Iden
                 keep = layout.extend(manifest.stream, output, tagger.fields, tagger)
             else:
                 layout.rewrite(manifest.stream, output, tagger.fields, tagger)
+        except StorageError as error:
+            if error.kind is FailureKind.CHANGED:  # the store noticed it
+                raise ManifestChanged(f"{source} {error.reason}.") from error
+            raise
         except ManifestError as error:
             if _identity(source) != manifest.identity:  # half of it is the old one, half the new
                 raise ManifestChanged(f"{source} changed while it was read.") from error

@@ -21,6 +21,7 @@ from tasks.storage.failures import translated
 from tasks.storage.paths import is_remote, parent, read_only_scheme, resolve
 
 READ_BUFFER_BYTES = 1 << 20
+SEEK_BUFFER_BYTES = 1 << 16
 
 # Fields in which stores tell of a change of the content, the strongest first.
 _TOKEN_KEYS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "last_modified",
@@ -114,7 +115,9 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
         raw = fs.open(path, "rb", **options)
         # s3fs has asked already; the details of others (HTTP) lack the entity tag.
         identity = _identity_of(raw.details if hasattr(fs, "call_s3") else fs.info(path))
-    reader = io.BufferedReader(_Reader(raw, fs), READ_BUFFER_BYTES)
+    # Where one seeks, most of a large buffer is thrown away.
+    buffer_bytes = SEEK_BUFFER_BYTES if seekable else READ_BUFFER_BYTES
+    reader = io.BufferedReader(_Reader(raw, fs), buffer_bytes)
     return OpenFile(cast(BinaryIO, reader), identity)
 
 
