@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
 from prefect import State, task
+from prefect.runtime import task_run
 
 from tasks.audio.clip import Clip
 from tasks.audio.pool import DecoderPool, Extracted
@@ -193,8 +194,18 @@ def _extractors() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(decoders().size, thread_name_prefix="extract")
 
 
+_earlier: dict[str, list[ClipHandle]] = {}
+"""By task run: the clips of a unit that is tried again, since a store did not answer."""
+
+
 @task(name="extract-audio", task_run_name="extract unit {number}", **UNIT_TASK)
 def extract_audio(number: int, urls: list[str], window: Window, cache: str) -> State[ExtractedUnit]:
     """Extract a unit of videos: see :func:`extract_unit`."""
-    unit = extract_unit(urls, window, Cache(cache))
+    # What an earlier try has done is not done again, nor counted as known before.
+    earlier = _earlier.pop(task_run.id, [])
+    done = {clip.video.url for clip in earlier}
+    unit = extract_unit([url for url in urls if url not in done], window, Cache(cache))
+    unit.extracted += earlier
+    if any(video.is_transient for video in unit.failed):
+        _earlier[task_run.id] = unit.extracted
     return finish_unit(unit, unit.failed, cached=all(clip.cached for clip in unit.extracted))

@@ -49,8 +49,9 @@ class ProgressArtifact:
 
 
 def publish(summary: Summary) -> None:
-    """The summary of a run; for one that had nothing to do a few lines, no more."""
-    _tolerant(lambda: create_markdown_artifact(markdown(summary), key="tag-videos-summary"))
+    """Publish the summary of a run; for one without samples to tag a few lines, no more."""
+    text = markdown(summary)
+    _tolerant(lambda: create_markdown_artifact(text, "tag-videos-summary", str(summary)))
     if summary.rows:
         _tolerant(lambda: _publish_manifests(summary))
 
@@ -59,9 +60,9 @@ def _publish_manifests(summary: Summary) -> None:
     table = tables.manifests(summary, MANIFEST_ROWS)
     idle = summary.manifests - len(summary.rows)
     more = len(summary.rows) - len(table)
-    said = [f"{counted(len(table), 'manifest')}, those with failures first."]
+    said = [f"{counted(len(table), 'manifest')} with samples to tag, those with failures first."]
     said += [f"{more:,} more are not shown."] if more else []
-    said += [f"{idle:,} had nothing to do."] if idle > 0 else []
+    said += [f"{idle:,} were tagged before."] if idle > 0 else []
     records = [
         {str(name): value for name, value in row.items()} for row in table.to_dict("records")
     ]

@@ -64,7 +64,8 @@ def page(summary: Summary, state: str, time: datetime) -> str:
         parts += ["<h2>Videos that failed</h2>", render.html(tables.failures(summary))]
     if summary.rows:
         table = tables.manifests(summary, MANIFEST_ROWS)
-        title = f"{counted(len(table), 'manifest')} with something to do"
+        found = counted(summary.manifests, "manifest")
+        title = f"Manifests with samples to tag: {len(summary.rows):,} of {found}"
         parts += [f"<h2>{title}</h2>", render.html(table)]
     return (
         "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
