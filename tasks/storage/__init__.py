@@ -7,7 +7,7 @@ Settings come from where each tool's user expects them: the AWS environment, pro
 for public buckets) for every store. Nothing here takes, keeps or prints a credential.
 """
 
-from tasks.storage.failures import describe, storage_errors, translated
+from tasks.storage.failures import describe, translated
 from tasks.storage.files import (
     Identity,
     OpenFile,
@@ -47,6 +47,5 @@ __all__ = [
     "require_writable",
     "resolve",
     "scratch",
-    "storage_errors",
     "translated",
 ]

@@ -5,21 +5,12 @@ compare costs half a second in every decoder process, and a run on local files n
 """
 
 import errno
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tasks.errors import FailureKind, StorageError, TaggingError
 from tasks.shown import shown
 
-_ERROR_BASES = (
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-    ("aiohttp", "ClientError"),
-    ("gcsfs.retry", "HttpError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("azure.core.exceptions", "AzureError"),
-)
 _MISSING = {"FileNotFoundError", "NotADirectoryError", "IsADirectoryError"}
 _FORBIDDEN = {
     "PermissionError", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
@@ -40,15 +31,6 @@ _TRANSIENT_ERRNO = {
 _MESSAGE_CHARACTERS = 300
 
 
-def storage_errors(*more: type[BaseException]) -> tuple[type[BaseException], ...]:
-    """What a store raises when it fails, and ``more``. For an ``except`` clause, which evaluates it
-    only once something was raised: the classes of the stores in use are loaded by then."""
-    modules = ((sys.modules.get(module), name) for module, name in _ERROR_BASES)
-    # A module may lack its classes: another thread is importing it at this moment.
-    loaded = (getattr(module, name, None) for module, name in modules)
-    return (OSError, *filter(None, loaded), *more)
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """The boundary of storage: whatever a library raises inside becomes a :class:`StorageError`.
@@ -65,7 +47,7 @@ def translated() -> Iterator[None]:
 
 
 def describe(error: BaseException) -> StorageError:
-    """Sort an exception of a store. A StorageError comes back as it is."""
+    """Make a StorageError of an exception of a store. A StorageError comes back as it is."""
     if isinstance(error, StorageError):
         return error
     if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
@@ -121,5 +103,5 @@ def _status(error: BaseException) -> int | None:
 
 
 def error_code(error: BaseException) -> str:
-    """The code of an S3 error (``NoSuchKey``), or ""."""
+    """Return the code of an S3 error (``NoSuchKey``), or ""."""
     return str(_response(error).get("Error", {}).get("Code", ""))

@@ -36,11 +36,12 @@ def list_files(pattern: str) -> list[str]:
         raise StorageError(FailureKind.FORBIDDEN, reason) from error
     if found is None:
         return [url]
+    files, typed = found
     is_local = isinstance(fs, LocalFileSystem)
     return [
         file if is_local or is_remote(file) else with_path(url, file)
-        for file in sorted(found)
-        if not _is_hidden(file.removeprefix(_MAGIC.split(path, maxsplit=1)[0]))
+        for file in sorted(files)
+        if not _is_hidden(file.removeprefix(typed))
     ]
 
 
@@ -71,22 +72,24 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     return matches
 
 
-def _find(fs: AbstractFileSystem, path: str) -> list[str] | None:
-    """The files of a folder or a glob; None when ``path`` is a file itself."""
+def _find(fs: AbstractFileSystem, path: str) -> tuple[list[str], str] | None:
+    """Find the files of a folder or a glob, and how much of their names was typed; None when
+    ``path`` is a file itself."""
     try:
         info = fs.info(path)
     except FileNotFoundError:
         if not _MAGIC.search(path):
             raise
         matches = fs.glob(path, detail=True)
+        typed = _MAGIC.split(path, maxsplit=1)[0]
         if not matches:
-            # glob hides a refusal: list once to surface it
-            fs.ls(_MAGIC.split(path, maxsplit=1)[0].rpartition("/")[0])
-        return [file for file, info in matches.items() if info["type"] != "directory"]
+            fs.ls(typed.rpartition("/")[0])  # glob hides a refusal: list once to surface it
+        return [file for file, info in matches.items() if info["type"] != "directory"], typed
     if info["type"] != "directory":
         return None
     # Other walks of fsspec, too, pass over what may not be read; S3 lists without walking.
-    return list(fs.find(path, **({"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {})))
+    options = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
+    return list(fs.find(path, **options)), path
 
 
 def _is_hidden(path: str) -> bool:

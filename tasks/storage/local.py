@@ -38,7 +38,7 @@ def make_scratch(target: Path | None, like: Path | None = None) -> Path:
 
 
 def _hidden(target: Path, suffix: str) -> Path:
-    """A hidden name beside ``target``, within the bytes that a file system takes for a name."""
+    """Return a hidden name beside ``target``, with no more bytes than file systems take."""
     name = target.name.encode()[: MAX_NAME_BYTES - len(suffix) - 1].decode(errors="ignore")
     return target.with_name(f".{name}{suffix}")
 
@@ -62,7 +62,7 @@ def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
 
 
 def is_writable(folder: str) -> bool:
-    """Whether files can be made in a folder, or the folder itself where it does not exist yet."""
+    """Return whether a folder takes files, or can be made where it does not exist yet."""
     path = Path(folder)
     while not path.exists():
         path = path.parent

@@ -31,7 +31,7 @@ _SCHEME = re.compile(r"(?:^|::)([A-Za-z][A-Za-z0-9+.\-]*)://")
 
 
 def is_remote(path_or_url: str) -> bool:
-    """Whether this is a URL of a store (``file://`` and plain paths are local)."""
+    """Return whether this is a URL of a store (``file://`` and plain paths are local)."""
     return bool(_split(path_or_url)[0]) and not _LOCAL.match(path_or_url)
 
 

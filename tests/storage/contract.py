@@ -142,7 +142,7 @@ class WriteContract(ReadContract):
 
     def test_a_listing_passes_over_what_is_hidden(self, base: str) -> None:
         for name in ("a.jsonl", "d/b.jsonl", "[x]/c.jsonl", "_SUCCESS", "_log/0.json", "d/_x.jsonl",
-                     ".a.jsonl.1.tmp", ".cache/d.jsonl"):  # fmt: skip
+                     "[x]/_log/1.json", ".a.jsonl.1.tmp", ".cache/d.jsonl"):  # fmt: skip
             self.put(f"{base}/{name}", json.dumps({}).encode())
         shown = [f"{base}/{name}" for name in ("[x]/c.jsonl", "a.jsonl", "d/b.jsonl")]
         assert storage.list_files(base) == shown
@@ -152,6 +152,7 @@ class WriteContract(ReadContract):
         # What is typed is asked for.
         assert storage.list_files(f"{base}/_log") == [f"{base}/_log/0.json"]
         assert storage.list_files(f"{base}/_log/*") == [f"{base}/_log/0.json"]
+        assert storage.list_files(f"{base}/[x]/_log") == [f"{base}/[x]/_log/1.json"]
         assert storage.list_files(f"{base}/d/_*") == [f"{base}/d/_x.jsonl"]
         assert storage.list_files(f"{base}/*.csv") == []
 
