@@ -42,10 +42,8 @@ CODECS = {".mp4": "aac", ".webm": "libopus", ".mkv": "ac3"}
 
 def sounds() -> dict[str, Planar]:
     """Make the sounds that are in the videos, by their labels; the same in both channels."""
-    noise = 0.1 * np.random.default_rng(0).standard_normal((1, round(SOURCE_SECONDS * RATE)))
-    mono = {f"melody {seed}": melody(SOURCE_SECONDS, RATE, seed=seed) for seed in range(4)}
-    mono |= {f"{hertz} Hz": tone(SOURCE_SECONDS, RATE, hertz) for hertz in (200, 700, 2_500)}
-    mono["noise"] = noise.astype(np.float32)
+    mono = {f"{hertz} Hz": tone(SOURCE_SECONDS, RATE, hertz) for hertz in (200, 700, 2_500)}
+    mono["melody"] = melody(SOURCE_SECONDS, RATE)
     return {label: np.repeat(sound, 2, axis=0) for label, sound in mono.items()}
 
 
