@@ -5,8 +5,8 @@ classifier turns into tags, and what the reference's loop makes of the same clip
 downloaded: the model has AST-base's shape and random weights.
 
 All but the last part needs torch, transformers and numpy alone, since GPU machines are often bare;
-the part through ``tag_unit`` says so where it cannot run. On a CPU, ``--small`` shows in seconds
-that everything works.
+the part through ``tag_unit`` says so where it cannot run. On a CPU a tiny model shows in seconds that
+everything works.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from tasks.model import CheckpointId
 from tasks.model.batch import to_float
 from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier, load_classifier
+from tasks.model.device import choose_device
 from tasks.model.features import SAMPLING_RATE, samples_for
 
 GIGA, TERA = 1e9, 1e12
@@ -218,17 +219,16 @@ def measure_tag_unit(folder: Path, device: torch.device, sizes: Sizes) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="What the model makes of a GPU.")
-    parser.add_argument("--small", action="store_true", help="a tiny model, for a moment each")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    options = parser.parse_args(arguments)
+    device = choose_device(parser.parse_args(arguments).device)
     warnings.simplefilter("ignore")
-    sizes = SMALL if options.small else FULL
+    sizes = FULL if device.type == "cuda" else SMALL
+    if sizes is SMALL:
+        print("No GPU: a tiny model, to show that everything works. The figures say nothing.")
     with tempfile.TemporaryDirectory() as name:
         folder = save_model(Path(name), **sizes.model)
-        classifier = load_classifier(
-            find_checkpoint(CheckpointId(str(folder))), options.device, "auto"
-        )
-        measure(classifier, folder, sizes)
+        checkpoint = find_checkpoint(CheckpointId(str(folder)))
+        measure(load_classifier(checkpoint, str(device), "auto"), folder, sizes)
 
 
 def measure(classifier: Classifier, folder: Path, sizes: Sizes) -> None:

@@ -20,8 +20,8 @@ def number(pattern: str, output: str) -> float:
     return float(found[1])
 
 
-def test_the_benchmark_of_the_gpu_runs_small(capsys: pytest.CaptureFixture[str]) -> None:
-    gpu.main(["--small", "--device", "cpu"])
+def test_the_benchmark_of_the_gpu_runs_on_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main(["--device", "cpu"])
     output = capsys.readouterr().out
     assert re.search(r"device: CPU, (float32|bfloat16)", output)
     assert number(r"(?m)^ *\d+ +([\d.]+) .*by itself", output) > 0
@@ -36,7 +36,7 @@ import runpy, sys
 for absent in {ABSENT}:
     sys.modules[absent] = None
 sys.path.insert(0, {str(root)!r})
-sys.argv = ["gpu", "--small", "--device", "cpu"]
+sys.argv = ["gpu", "--device", "cpu"]
 runpy.run_module("benchmarks.gpu", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
