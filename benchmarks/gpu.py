@@ -5,8 +5,8 @@ classifier turns into tags, and what the reference's loop makes of the same clip
 downloaded: the model has AST-base's shape and random weights.
 
 All but the last part needs torch, transformers and numpy alone, since GPU machines are often bare;
-the part through ``tag_unit`` says so where it cannot run. On a CPU a tiny model shows in seconds that
-everything works.
+the part through ``tag_unit`` says so where it cannot run. On a CPU a tiny model shows in seconds
+that everything works.
 """
 
 import argparse
