@@ -406,3 +406,13 @@ def test_two_runs_on_one_manifest_lose_no_tag(place: str, tmp_path: Path, s3: S3
         text = s3.get(url) if place == "s3" else Path(url).read_bytes()
         found = [json.loads(line).get("video_audio_tags") for line in text.splitlines()]
         assert found == expected, url
+
+
+@pytest.mark.parametrize("name", ["a::b.jsonl", "[x] #1?.jsonl", "zip::m.jsonl"])
+def test_any_key_is_a_manifest(s3: S3Server, name: str) -> None:
+    url = f"{s3.bucket()}/data/{name}"
+    s3.put(url, b'{"videos": ["v.mp4"]}\n')
+    assert list_manifests(url) == [url]
+    result = merge(url, url, Fields(), {storage.join(storage.parent(url), "v.mp4"): "Music"})
+    assert (result.tagged, result.written) == (1, True)
+    assert json.loads(s3.get(url))["video_audio_tags"] == ["Music"]
