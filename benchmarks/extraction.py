@@ -1,15 +1,19 @@
-"""What the length of a video costs: CPU and memory to hear the start of 1 and of 60 minutes."""
+"""What an extraction costs: CPU beside a bare PyAV loop, and memory, for 1 and for 60 minutes."""
 
+import gc
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import av
+from av.codec.context import ThreadType
 from threadpoolctl import threadpool_limits
 
 from tasks.audio.clip import make_clip
-from tasks.audio.decode import decode
+from tasks.audio.decode import MARGIN_SECONDS, decode
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Window
 from tests.audio.media import write_long_media
@@ -26,12 +30,42 @@ LAYOUTS: dict[str, tuple[str, dict[str, str]]] = {
 WINDOW = Window(sampling_rate=16_000, num_samples=164_080)
 
 
-def cpu_seconds(path: Path) -> float:
-    """Measure one extraction as a child does it: decoded, mixed, resampled, on one thread."""
+def ours(path: Path) -> None:
+    """Extract as a child process does it: decoded, mixed, resampled, serialised, on one thread."""
+    with path.open("rb") as file:
+        make_clip(decode(file, WINDOW).segments, WINDOW).to_bytes()
+
+
+def bare_loop(path: Path) -> None:
+    """Decode as much with PyAV alone: native rate, all channels."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        stream.codec_context.thread_type = ThreadType.NONE
+        seconds, arrays = 0.0, []
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                arrays.append(frame.to_ndarray())
+                seconds += frame.samples / frame.sample_rate
+            if seconds >= WINDOW.seconds + MARGIN_SECONDS:
+                return
+
+
+def cpu_seconds(way: Callable[[Path], None], path: Path) -> float:
+    """Measure one run of ``way``."""
+    gc.collect()
     start = time.process_time()
-    with path.open("rb") as file, threadpool_limits(1):
-        make_clip(decode(file, WINDOW).segments, WINDOW)
+    way(path)
     return time.process_time() - start
+
+
+def cpu_of_the_parent(path: Path) -> float:
+    """Measure the leading process, for each video that a child extracts."""
+    with DecoderPool(1) as pool:
+        pool.extract(str(path), WINDOW)
+        start = time.process_time()
+        for _ in range(ROUNDS):
+            pool.extract(str(path), WINDOW)
+        return (time.process_time() - start) / ROUNDS
 
 
 def peak_memory(path: Path) -> int:
@@ -44,25 +78,25 @@ def peak_memory(path: Path) -> int:
 
 
 def main() -> None:
-    print(f"{'layout':12} {'minutes':>8} {'MB':>8} {'CPU ms a video':>16} {'peak MB of child':>18}")
-    with tempfile.TemporaryDirectory() as folder:
+    columns = ("CPU ms", "bare loop", "ratio", "parent ms", "peak MB of child")
+    print(f"{'layout':12} {'minutes':>8} {'MB':>8} " + " ".join(f"{c:>16}" for c in columns))
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         for layout, (suffix, options) in LAYOUTS.items():
-            paths = [
-                write_long_media(
-                    Path(folder) / f"{layout} {minutes}{suffix}",
-                    60 * minutes,
-                    60 * minutes * BYTES_A_SECOND,
-                    options,
-                )
-                for minutes in MINUTES
-            ]
-            # In turns, and the median of each: a machine that is shared changes its pace.
-            rounds = [[cpu_seconds(path) for path in paths] for _ in range(ROUNDS)]
-            costs = [median(seconds) for seconds in zip(*rounds, strict=True)]
-            for minutes, path, cost in zip(MINUTES, paths, costs, strict=True):
+            costs = []
+            for minutes in MINUTES:
+                path = Path(folder) / f"{layout} {minutes}{suffix}"
+                seconds = 60 * minutes
+                write_long_media(path, seconds, seconds * BYTES_A_SECOND, options)
+                # In turns, and the median of each: a machine that is shared changes its pace.
+                rounds = [
+                    (cpu_seconds(ours, path), cpu_seconds(bare_loop, path)) for _ in range(ROUNDS)
+                ]
+                cost, bare = (median(seconds) for seconds in zip(*rounds, strict=True))
+                costs.append(cost)
                 print(
                     f"{layout:12} {minutes:8} {path.stat().st_size / 1e6:8.1f} {1e3 * cost:16.1f}"
-                    f" {peak_memory(path) / 1e6:18.1f}"
+                    f" {1e3 * bare:16.1f} {cost / bare:16.2f} {1e3 * cpu_of_the_parent(path):16.2f}"
+                    f" {peak_memory(path) / 1e6:16.1f}"
                 )
             print(f"{layout:12} {costs[1] / costs[0]:.2f} times the CPU for 60 times the video")
 

@@ -1,4 +1,4 @@
-"""One decoder process and the pipes to it: asked, timed, and killed when it does not answer.
+"""One decoder process behind pipes, killed when it does not answer in time.
 
 Children are plain programs behind pipes: :mod:`multiprocessing` would import the parent's main
 module again (Prefect, torch) and unpickle what they send.
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.audio.protocol import read_message, write_message
-from tasks.errors import ConfigurationError, VideoError
+from tasks.errors import ConfigurationError, FailureKind, VideoError
 
 # A child is replaced now and then, against leaks in the libraries (PyAV#1117).
 VIDEOS_PER_CHILD = 1_000
 
-_DYING_SECONDS = 10.0
+_EXIT_GRACE_SECONDS = 10.0
 
 
 class Child:
@@ -70,7 +70,7 @@ class Child:
             write_message(self._process.stdin, request)
             answer = read_message(self._process.stdout)
         except (EOFError, OSError):
-            raise self._obituary(time_limit) from None
+            raise self._exit_error(time_limit) from None
         finally:
             timer.cancel()
         self._answering = False
@@ -87,25 +87,25 @@ class Child:
                 with contextlib.suppress(BrokenPipeError):  # what it was never sent
                     stream.close()
 
-    def _obituary(self, time_limit: float) -> VideoError | ConfigurationError:
+    def _exit_error(self, time_limit: float) -> VideoError | ConfigurationError:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_DYING_SECONDS)  # its pipe closes a moment before it is dead
+            self._process.wait(_EXIT_GRACE_SECONDS)  # its pipe closes a moment before it is dead
         self.kill()
         status = self._process.wait()
         if self._timed_out:
-            return VideoError("timeout", f"not decoded within {time_limit:g} seconds")
+            return VideoError(FailureKind.TIMEOUT, f"not decoded within {time_limit:g} seconds")
         if not self._ready and status > 0:
-            return ConfigurationError(f"the decoder does not start: {self._last_words()}")
-        return VideoError("crashed", f"the decoder crashed ({_cause(status)})")
+            return ConfigurationError(f"the decoder process does not start: {self._stderr_tail()}")
+        return VideoError(FailureKind.CRASHED, f"the decoder process crashed ({_cause(status)})")
 
     def _time_out(self) -> None:
         self._timed_out = True
         self._process.kill()
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it says nothing"
+        return lines[-1] if lines else "no message"
 
 
 def _environment() -> dict[str, str]:

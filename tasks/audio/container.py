@@ -11,7 +11,7 @@ import av.logging
 from av.container import InputContainer
 
 from tasks.audio.extent import Readable, is_known
-from tasks.errors import VideoError
+from tasks.errors import FailureKind, VideoError
 
 _MESSAGE_CHARACTERS = 200
 
@@ -56,10 +56,10 @@ def open_container(
         _refuse(error, file)
     with container:
         if not len(container.streams) and is_known(file):
-            raise VideoError("corrupt", "cut off, or broken, before its first stream")
+            raise VideoError(FailureKind.CORRUPT, "cut off or damaged before its first stream")
         if not container.streams.audio and not container.streams.video:
             raise VideoError(
-                "not-media", f"no audio or video stream (format {container.format.name})"
+                FailureKind.NOT_MEDIA, f"no audio or video stream (format {container.format.name})"
             )
         yield container
 
@@ -94,7 +94,9 @@ def _open_with(file: Readable, options: dict[str, str]) -> InputContainer:
 
 
 def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise VideoError("not-media", "a playlist or script that names other files, not a video")
+    raise VideoError(
+        FailureKind.NOT_MEDIA, "a playlist or script that names other files, not a video"
+    )
 
 
 def _refuse(error: av.error.FFmpegError, file: Readable) -> NoReturn:
@@ -102,12 +104,14 @@ def _refuse(error: av.error.FFmpegError, file: Readable) -> NoReturn:
         raise error
     message = explain(error)
     if "not on whitelist" in message:
-        raise VideoError("not-media", "a playlist, script or picture, not a video") from error
+        raise VideoError(
+            FailureKind.NOT_MEDIA, "a playlist, script or picture, not a video"
+        ) from error
     # Errors logged by the demuxer that was chosen carry its name; others come from one that passed
     # the file on (hls).
     if (error.log and error.log[1]) or is_known(file):
-        raise VideoError("corrupt", f"cannot be opened: {message}") from error
-    raise VideoError("not-media", "no known media format") from error
+        raise VideoError(FailureKind.CORRUPT, f"cannot be opened: {message}") from error
+    raise VideoError(FailureKind.NOT_MEDIA, "no known media format") from error
 
 
 def explain(error: av.error.FFmpegError) -> str:

@@ -1,4 +1,4 @@
-"""Many channels to one, so that nothing that can be heard is lost."""
+"""Mix many channels to one without losing what can be heard."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ _CANCELLED = 10 ** (-10 / 10)
 
 
 def downmix(planar: npt.NDArray[np.float32], names: tuple[str, ...]) -> npt.NDArray[np.float32]:
-    """The mono mix of ``planar``, shape ``(channels, n)``: float32, shape ``(n,)``.
+    """Mix ``planar`` to mono, shape ``(channels, n)``: float32, shape ``(n,)``.
 
     The weights are normalised to a sum of 1, so that the mix of samples in [-1, 1] stays there.
     Where the mix has 10 dB less energy than the loudest channel, that channel is taken instead:

@@ -19,6 +19,7 @@ class Readable(Protocol):
 # A capture split into gigabytes has hundreds of outermost parts, other files a handful.
 MAX_BOXES = 1_000
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_TRACKS = b"\x16\x54\xae\x6b"
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -131,6 +132,13 @@ def _matroska_is_whole(file: Readable, size: int) -> bool | None:
             return None
         offset += length
     return offset <= size
+
+
+def matroska_tracks(head: bytes) -> bytes:
+    """The element that describes the tracks of a Matroska file, out of the first bytes of that."""
+    start = head.find(_TRACKS)
+    length = _ebml_length(head[start : start + 12]) if start >= 0 else None
+    return head[start : start + length] if length else head
 
 
 def _ebml_length(head: bytes) -> int | None:

@@ -5,7 +5,7 @@ import re
 import av.error
 from av.container import InputContainer
 
-from tasks.audio.extent import Readable, bytes_at, is_mp4, is_whole
+from tasks.audio.extent import Readable, bytes_at, is_mp4, is_whole, matroska_tracks
 from tasks.audio.mp4 import index_bytes
 from tasks.errors import FailureKind, VideoError
 
@@ -15,10 +15,10 @@ _PICTURES_ONLY = {"gif", "apng", "ivf", "yuv4mpegpipe"}
 # What announces sound in the bytes of a format, also where damage keeps FFmpeg from listing an
 # audio stream. A format that is not here (a raw picture stream, above all) proves nothing.
 _SOUND_MARKS = {
-    "mov": rb"soun|smhd",  # the handler and the media header of a sound track
+    "mov": rb"hdlr.{8}soun|smhd",  # the handler and the media header of a sound track
     # A track's codec ID, its type, its audio settings.
     "matroska": rb"\x86[\x81-\x90]A_|\x83\x81\x02|\xe1[\x80-\xbf].{0,3}\xb5[\x84\x88]",
-    "avi": rb"auds|[0-9]{2}wb",  # a stream header, a chunk of wave data
+    "avi": rb"auds|0[0-9]wb..[\x00-\x0f]\x00",  # a stream header, a chunk of wave data
     "asf": rb"\x40\x9e\x69\xf8\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b",  # stream type
     "ogg": rb"\x01vorbis|OpusHead|\x7fFLAC|Speex   ",
     "flv": rb"\AFLV.[\x04-\x07]",  # the flag in the header
@@ -30,7 +30,6 @@ _SOUND_MARKS = {
 LATE_FORMATS = {"mpegts", "mpeg", "flv"}
 
 _HEAD_SIZE = 2**20
-_MATROSKA_CLUSTER = b"\x1f\x43\xb6\x75"  # the first one ends the head
 _OVERLAP = 256  # the longest mark
 
 
@@ -63,8 +62,8 @@ def _announces_sound(file: Readable, name: str) -> bool:
     if is_mp4(file):
         return bool(mark.search(index_bytes(file)))
     if name not in ("mpegts", "mpeg"):
-        head, _, _ = bytes_at(file, 0, _HEAD_SIZE).partition(_MATROSKA_CLUSTER)
-        return bool(mark.search(head))
+        head = bytes_at(file, 0, _HEAD_SIZE)
+        return bool(mark.search(matroska_tracks(head) if name == "matroska" else head))
     offset, tail = 0, b""
     while data := bytes_at(file, offset, _HEAD_SIZE):
         if mark.search(tail + data):

@@ -35,7 +35,7 @@ def collect(
 ) -> Iterator[tuple[int, tuple[str, ...], Planar]]:
     """Join frames of one format: the rate, FFmpeg's names of the channels, the samples.
 
-    A change of format on the way starts anew (faster-whisper#1451).
+    A change of format on the way begins a new stretch (faster-whisper#1451).
 
     Args:
         seconds: the most that is kept of one format.

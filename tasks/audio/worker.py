@@ -20,7 +20,7 @@ from tasks.audio.decode import decode
 from tasks.audio.protocol import read_message, write_message
 from tasks.audio.source import opened
 from tasks.audio.window import Window
-from tasks.errors import TransientError, VideoError
+from tasks.errors import FailureKind, TransientError, VideoError
 from tasks.storage import Identity
 
 
@@ -40,15 +40,13 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """
     try:
         return _extract(request)
-    except VideoError as error:
-        return {"kind": error.kind, "reason": error.reason}, b""
-    except TransientError as error:
+    except (VideoError, TransientError) as error:
         return {"kind": error.kind, "reason": error.reason}, b""
     except MemoryError:
-        return {"kind": "memory", "reason": "exceeds the per-video memory limit"}, b""
+        return {"kind": FailureKind.MEMORY, "reason": "exceeds the per-video memory limit"}, b""
     except Exception as error:  # noqa: BLE001 - one video must not end the child for the others
         traceback.print_exc()
-        return {"kind": "crashed", "reason": f"{type(error).__name__}: {error}"}, b""
+        return {"kind": FailureKind.CRASHED, "reason": f"{type(error).__name__}: {error}"}, b""
 
 
 def _extract(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
