@@ -96,17 +96,17 @@ def box_header(file: Readable, offset: int) -> BoxHeader | None:
 
 
 def _mp4_is_whole(file: Readable, size: int) -> bool | None:
-    """Whether every box lies within the file, the index among them."""
-    offset, index = 0, False
+    """Whether every box lies within the file, the index and the media data among them."""
+    offset, missing = 0, {b"moov", b"mdat"}
     for _ in range(MAX_BOXES):
         header = box_header(file, offset)
         if header is None or header.type not in _MP4_BOXES:
             break
         if header.type == b"moof" or not header.length:
             return None
-        index = index or header.type == b"moov"
+        missing.discard(header.type)
         offset += header.length
-    return index and offset <= size
+    return not missing and offset <= size
 
 
 def _riff_is_whole(file: Readable, size: int) -> bool | None:

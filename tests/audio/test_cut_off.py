@@ -12,6 +12,7 @@ from tasks.audio.window import Window
 from tasks.errors import VideoError
 from tests.audio.hearing import product_hears
 from tests.audio.making import CONTAINERS, Container, container_named, make, sound_for
+from tests.audio.media import write_long_media
 
 pytestmark = pytest.mark.long
 
@@ -61,6 +62,46 @@ def test_a_cut_off_video_whose_sound_begins_late_is_never_empty(
 
     assert not is_empty(pool, path, window)
     assert lengths_that_are_empty(pool, path, window, count) == []
+
+
+@cuts
+@pytest.mark.parametrize("name", ["ts", "flv"])
+def test_sound_that_is_announced_late_is_never_taken_for_none(
+    tmp_path: Path, pool: DecoderPool, window: Window, name: str, count: int
+) -> None:
+    path = tmp_path / "file"
+    announced_at = announce_late(path, container_named(name))
+
+    assert not is_empty(pool, path, window)
+    empty = lengths_that_are_empty(pool, path, window, count)
+    assert [length for length in empty if length > announced_at] == []
+
+
+def announce_late(path: Path, container: Container) -> int:
+    """Write a video whose header tells of pictures only; the offset behind the announcement."""
+    if container.muxer == "flv":
+        data = bytearray(make(path, container, sound_for(container), sound_starts=2).read_bytes())
+        data[4] = 1  # the header's flags: only pictures; each piece of sound announces itself
+        path.write_bytes(data)
+        return len(data) // 2
+    pictures = make(path, container, None, seconds=2).read_bytes()
+    sound = make(path, container, sound_for(container)).read_bytes()
+    path.write_bytes(pictures + sound)
+    return len(pictures) + 4 * 188  # a transport stream: behind the new tables
+
+
+@cuts
+def test_a_long_mp4_cut_off_in_its_index_is_a_failure(
+    tmp_path: Path, pool: DecoderPool, window: Window, count: int
+) -> None:
+    """The index lies at the end, that of the pictures before that of the sound."""
+    path = write_long_media(tmp_path / "long.mp4", seconds=600, size=2_000_000)
+    data = path.read_bytes()
+    start = data.rindex(b"trak")
+
+    for length in np.linspace(start, len(data) - 1, count):
+        path.write_bytes(data[: int(length)])
+        assert not is_empty(pool, path, window), f"EMPTY when cut off after {length:.0f} bytes"
 
 
 @pytest.mark.parametrize("name", SILENT)
