@@ -16,7 +16,7 @@ from av.container import InputContainer
 
 from tasks.audio.container import open_container
 from tasks.audio.downmix import downmix
-from tasks.audio.extent import Readable, is_whole
+from tasks.audio.extent import Readable, is_mp4, is_whole
 from tasks.audio.mp4 import Mp4Track, audio_tracks
 from tasks.audio.proof import LATE_FORMATS, format_name, prove_no_audio_stream
 from tasks.audio.samples import collect
@@ -113,7 +113,8 @@ def _tracks(file: Readable, window: Window) -> Iterator[_Track]:
         VideoError: there is none, and no proof of that.
     """
     index = {track.number: track for track in audio_tracks(file)}
-    exact = any(track.needs_exact_edits for track in index.values())
+    # An index that cannot be read here may still hold edits that FFmpeg applies.
+    exact = not index or any(track.needs_exact_edits for track in index.values())
     for thorough in (False, True):
         for number in count():
             with open_container(file, exact_edits=exact, thorough=thorough) as container:
@@ -255,7 +256,7 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
     Raises:
         VideoError: it may be.
     """
-    whole = is_whole(file)
+    whole, broken_index = is_whole(file), is_mp4(file) and not audio_tracks(file)
     for track in tracks:
         statistics, stated = track.statistics, track.stated_seconds
         if track.failure:
@@ -265,6 +266,8 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
             reason = statistics.last_error
         elif whole is False or track.ends_early:
             reason = "it is cut off"
+        elif broken_index:
+            reason = "its index is damaged"
         elif (stated or 0) > statistics.decoded_seconds + FRAME_SECONDS * 4:
             reason = f"{stated:.1f} seconds are missing"
         elif whole is None and not (track.format == "flac" and stated and statistics.frames):
