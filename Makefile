@@ -33,10 +33,10 @@ check: .venv/installed
 FAST := -m "not slow and not long and not server"
 
 fast: .venv/installed
-	$(BIN)/python -m pytest --numprocesses=auto --durations=3 --durations-min=2 $(FAST)
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --numprocesses=auto --durations=3 --durations-min=2 $(FAST)
 
 coverage: .venv/installed
-	$(BIN)/python -m pytest --cov --cov-report=term --no-cov-on-fail $(FAST)
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --numprocesses=auto --cov --cov-report=term --no-cov-on-fail $(FAST)
 
 test: .venv/installed
 	$(BIN)/python -m pytest

@@ -1,5 +1,6 @@
 """Fixtures for all tests. S3 is a moto server over HTTP, so that the real clients run."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ SLOW_SECONDS = 2.0
 
 # A shared machine is now and then slow: that is no failure.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")
+settings.register_profile("quick", settings.get_profile("shared"), max_examples=10)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "shared"))
 
 # Fixtures that start a server: `make check` leaves out the tests that use them.
 _SERVERS = {"s3", "s3_server", "prefect_server", "machine", "database", "page"}

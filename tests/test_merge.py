@@ -304,6 +304,7 @@ def killed_half_way(url: str) -> None:
     merge(url, url, Fields(), known)
 
 
+@pytest.mark.long
 def test_a_killed_run_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     content = lines({"videos": ["a.mp4"]})

@@ -31,6 +31,7 @@ def test_resampling_keeps_the_tone_and_its_level() -> None:
     assert np.abs(waveform).max() == pytest.approx(0.25, abs=0.005)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000, 96_000])
 def test_resampling_is_librosas(rate: int) -> None:
     sound = melody(2, rate)[0]

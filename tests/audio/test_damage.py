@@ -14,6 +14,8 @@ from tasks.audio.window import Window
 from tasks.errors import VideoError
 from tests.audio.media import Planar, melody, tone, write_media
 
+pytestmark = pytest.mark.long
+
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 INDEX_FIRST = {"movflags": "faststart"}
 CONTAINERS = [

@@ -15,6 +15,8 @@ from tests import needs
 from tests.audio.hearing import ffmpeg_hears, likeness
 from tests.audio.media import melody, tone, write_media
 
+pytestmark = pytest.mark.long
+
 CUT_AT = 45
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 

@@ -11,6 +11,8 @@ from tasks.audio.decode import decode
 from tasks.audio.window import Window
 from tests.audio.media import Planar, melody, write_media
 
+pytestmark = pytest.mark.long
+
 SECONDS = 2.0
 
 # File name, codec, its options for the muxer. 48 kHz, so that every codec takes it.

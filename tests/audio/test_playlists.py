@@ -13,6 +13,8 @@ from tasks.audio.window import Window
 from tasks.errors import VideoError
 from tests.audio.media import tone, write_media
 
+pytestmark = pytest.mark.long
+
 PLAYLISTS = {
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{url}\n#EXT-X-ENDLIST\n",
     "hls-master": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100000\n{url}\n",

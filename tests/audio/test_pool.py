@@ -23,6 +23,8 @@ from tasks.errors import ConfigurationError, TransientError, VideoError
 from tasks.storage import identify
 from tests.audio.media import melody, tone, write_media
 
+pytestmark = pytest.mark.long
+
 _PATIENCE_SECONDS = 60  # of a busy machine
 
 

@@ -13,6 +13,8 @@ from tasks.errors import VideoError
 from tests import needs
 from tests.audio.media import melody, write_media
 
+pytestmark = pytest.mark.long
+
 INDEX_FIRST = {"movflags": "faststart"}
 
 

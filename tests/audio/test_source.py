@@ -11,6 +11,8 @@ import pytest
 
 from tasks.audio.source import BLOCK_SIZE, Source
 
+pytestmark = pytest.mark.long
+
 CONTENT = bytes(range(256)) * 8 * 1024  # two blocks
 
 

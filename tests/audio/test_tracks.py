@@ -15,6 +15,8 @@ from tests import needs
 from tests.audio.hearing import ffmpeg_hears, likeness
 from tests.audio.media import Planar, melody, tone, write_media
 
+pytestmark = pytest.mark.long
+
 PICTURES = ["-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d={seconds}"]
 TS_PACKET = 188
 

@@ -74,6 +74,7 @@ def test_feature_extractor_is_that_of_ast() -> None:
         ("beep", "Beep, bleep"),
     ],
 )
+@pytest.mark.long
 def test_it_tags_sounds_it_never_heard(scripts: Path, kind: str, label: str) -> None:
     from training.bank import synthesise
 

@@ -34,6 +34,7 @@ def test_every_kind_of_sound_is_known(scripts: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes(scripts: Path, kind: str) -> None:
     from training.bank import synthesise
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.demo.conftest import DEMO
 
+pytestmark = pytest.mark.long
+
 LARGEST_TOTAL = 1_000_000
 VIDEOS = sorted(path for path in (DEMO / "videos").iterdir())
 

@@ -13,6 +13,8 @@ import pytest
 from tests.deployments.conftest import LOCAL, Machine, free_port, wait_for
 from tests.flows.conftest import DEMO_MODEL, read_manifest, write_manifest
 
+pytestmark = pytest.mark.long
+
 ROOT = LOCAL.parents[1]
 
 

@@ -131,6 +131,7 @@ def dead_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.long
 def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.jsonl", [{"videos": []}])
     url = f"http://127.0.0.1:{dead_port()}/api"

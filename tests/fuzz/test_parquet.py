@@ -18,9 +18,12 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, format_of
+
+pytestmark = pytest.mark.long
 
 MUTANTS = int(os.environ.get("FUZZ", "300"))
 MAX_SECONDS = 20

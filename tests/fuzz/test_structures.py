@@ -9,6 +9,8 @@ from tests.fuzz.frame import hunt
 from tests.fuzz.structures import Parse, boxes, chunks, elements
 from tests.fuzz.test_media import BASES, mutant
 
+pytestmark = pytest.mark.long
+
 INNERMOST = [("mp4", boxes, b"stts"), ("mkv", elements, b"\xb5"), ("avi", chunks, b"strf")]
 
 

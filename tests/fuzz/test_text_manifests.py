@@ -24,6 +24,8 @@ from tasks.manifests import Fields, Sample, format_of
 from tests.fuzz.frame import hunt
 from tests.fuzz.mutations import mutated
 
+pytestmark = pytest.mark.long
+
 FIELDS = [Fields(), Fields(meta="meta"), Fields("clips", "t", "meta")]
 TEXTS = [
     "plain",

@@ -128,6 +128,7 @@ class FormatContract:
         assert [s.videos for s in read(self.url, content)] == [["v/1.mp4"], []]
         assert self.back(self.tagged(content, [None, []]))[1] == {"id": "b", TAGS: []}
 
+    @pytest.mark.long
     def test_many_samples(self) -> None:
         samples = [{"id": str(n), "videos": [f"{n}.mp4"]} for n in range(17_000)]
         content = self.packed(samples)
@@ -268,6 +269,7 @@ class FormatContract:
             assert sound[:-1] == whole[: len(sound[:-1])], end
             assert len(found) <= len(whole)
 
+    @pytest.mark.long
     def test_damage_is_refused_or_a_fault(self) -> None:
         content = self.packed(SAMPLES)
         noise = random.Random(self.url)
@@ -289,6 +291,7 @@ class StreamContract(FormatContract):
         source = io.BufferedReader(StreamOnly(content))
         assert list(format_of(self.url).read(source, Fields())) == read(self.url, content)
 
+    @pytest.mark.long
     def test_samples_are_given_before_the_end_is_read(self) -> None:
         noise = random.Random(7)
         samples = [

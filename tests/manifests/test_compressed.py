@@ -12,6 +12,8 @@ from tasks.errors import ConfigurationError, ManifestError
 from tasks.manifests import csv_text, extensions, format_of, is_manifest, json_array, lines
 from tests.manifests.strategies import read, rewritten
 
+pytestmark = pytest.mark.long
+
 CONTENT = b"".join(b'{"videos": ["%d.mp4"], "n": %d}\n' % (n, n * n) for n in range(5000))
 
 

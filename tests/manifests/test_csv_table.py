@@ -56,6 +56,7 @@ def delimiter_of(content: bytes, width: int) -> str:
 
 
 @given(tables(), st.data())
+@pytest.mark.long
 def test_every_cell_survives(
     table: tuple[bytes, list[list[str]], int], data: st.DataObject
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tasks.manifests import Fields
 from tasks.merge import merge
 
+pytestmark = pytest.mark.long
+
 SAMPLES = [
     {
         "text": "<__dj__video> hello ünïcode <|__dj__eoc|>",

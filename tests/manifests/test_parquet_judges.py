@@ -16,6 +16,8 @@ from tasks.manifests import Fields
 from tests.manifests.parquet_files import FILES, metadata
 from tests.manifests.strategies import read, rewritten
 
+pytestmark = pytest.mark.long
+
 TOP = Fields()
 IN_STRUCT = Fields(meta="meta")
 IN_NEW_STRUCT = Fields(meta="__dj__meta__")

@@ -26,6 +26,8 @@ from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, format_of
 from tests.manifests.strategies import read, rewritten
 
+pytestmark = pytest.mark.long
+
 PATHS = ["v/a.mp4", "it's.mp4", 'the "one".mp4', "a, b.mp4", "C:\\v.mp4", "[x].mp4", "ü 漢.mp4"]
 
 

@@ -11,6 +11,8 @@ from transformers import ASTConfig
 from benchmarks import gpu, peers
 from tests import needs
 
+pytestmark = pytest.mark.long
+
 ABSENT = ("av", "librosa", "pandas", "prefect", "pyarrow", "rich", "s3fs", "soxr")
 
 

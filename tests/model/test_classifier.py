@@ -192,6 +192,7 @@ def test_many_threads_get_their_own_answers(make_checkpoint: MakeCheckpoint) -> 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.long
 def test_a_batch_changes_no_answer(ast_base_width: Path, dtype: Dtype) -> None:
     classifier = load_classifier(find(ast_base_width), "cpu", dtype)
     clips = noises(samples_for(1024), 30_000, samples_for(1024), 400)
@@ -202,6 +203,7 @@ def test_a_batch_changes_no_answer(ast_base_width: Path, dtype: Dtype) -> None:
     assert torch.equal(together.argmax(-1), alone.argmax(-1))
 
 
+@pytest.mark.long
 def test_bfloat16_is_near_float32(ast_base_width: Path) -> None:
     clips = noises(samples_for(1024), 30_000, 400)
     exact = load_classifier(find(ast_base_width), "cpu", "float32").logits(clips)
