@@ -275,6 +275,6 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
         if reason:
             raise VideoError(
                 FailureKind.CORRUPT,
-                f"has an audio stream, but {statistics.frames or 'no'} frames could be decoded"
-                f" and {statistics.corrupt_packets} packets could not: {reason}",
+                f"has an audio stream, but only {statistics.frames} frames could be decoded,"
+                f" {statistics.corrupt_packets} packets could not: {reason}",
             )
