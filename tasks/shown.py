@@ -5,7 +5,7 @@ import re
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 # A local path, perhaps in quotes: its "?", "#" and "@" are part of a name.
-_LOCAL = re.compile(r"\W*/")
+_LOCAL = re.compile(r"[\"'(\[{<]*/")
 # Controls (C0, C1), separators of lines, marks that change the direction of text or are not seen,
 # and halves of surrogate pairs.
 _ACTING = re.compile(
@@ -18,12 +18,12 @@ def shown(text: str) -> str:
 
     It takes a URL to end at the next blank: use :func:`shown_url` for what is known as one.
     """
-    return _escaped(re.sub(r"[^ ]+", lambda word: _redacted(word[0]), text))
+    return re.sub("[^ ]+", lambda word: _redacted(word[0]), _escaped(text))
 
 
 def shown_url(url: str) -> str:
     """Make a path or URL fit to be shown: user and password go, and what follows "?" or "#"."""
-    return _escaped(_redacted(url))
+    return _redacted(_escaped(url))
 
 
 def _redacted(word: str) -> str:
@@ -36,8 +36,11 @@ def _redacted(word: str) -> str:
     start, rest = word[: scheme.end()], word[scheme.end() :]
     path = re.split("[?#]", rest, maxsplit=1)[0]
     query = rest[len(path) :]
-    # A password may hold any of "/@?#:", so whatever looks like one goes up to the last "@".
-    if re.match("[^/]*[:@]", path):
+    # A password may hold any of "/@?#:", even "://", so whatever looks like one goes up to the last
+    # "@". What looks like a scheme may be a part of it: KEY:SEC://RET@bucket.
+    before = ":" in word[: scheme.start()].replace("::", "")
+    if "@" in rest and (before or re.match("[^/]*[:@]", path)):
+        start = "" if before else start
         if "@" in query:
             return f"{start}..."
         path = path.rpartition("@")[2]
