@@ -46,7 +46,7 @@ FUZZ ?= 1000
 FUZZ_FIRST ?= 0
 
 fuzz: .venv/installed
-	FUZZ=$(FUZZ) FUZZ_FIRST=$(FUZZ_FIRST) $(BIN)/python -m pytest tests/fuzz
+	FUZZ=$(FUZZ) FUZZ_FIRST=$(FUZZ_FIRST) $(BIN)/python -m pytest -rP tests/fuzz
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
