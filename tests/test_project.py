@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import flows
 import tasks
 from flows import cli
+from tasks.errors import FailureKind
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -43,6 +44,12 @@ def test_readme_lists_the_options_of_the_parser() -> None:
     assert options <= set(re.findall(r"--[a-z-]+", readme))
     rows = re.findall(r"^(?:  |\| `)(--[a-z-]+)", readme, re.MULTILINE)
     assert set(rows) <= options
+
+
+def test_readme_lists_the_kinds_of_failure() -> None:
+    readme = (ROOT / "README.md").read_text()
+    table = "".join(re.findall(r"^\| `[a-z`, -]+ \|.*$", readme, re.MULTILINE))
+    assert set(re.findall(r"`([a-z-]+)`", table)) == {str(kind) for kind in FailureKind}
 
 
 @pytest.mark.parametrize("name", PACKAGES)
