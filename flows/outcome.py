@@ -1,5 +1,6 @@
 """The final state of a run: it tells the truth, and hooks and automations can rely on it."""
 
+import logging
 from typing import Any
 
 from prefect import State
@@ -40,6 +41,12 @@ class Misconfigured(RunFailed):
 
 class TooManyFailures(RunFailed):
     """A larger share of the samples or manifests failed than ``max_failure_rate`` allows."""
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Filter of Prefect's log: a run by a worker logs each exception with its traceback, and what
+    a RunFailed says stands in the line before."""
+    return not (record.exc_info and isinstance(record.exc_info[1], RunFailed))
 
 
 def final_state(summary: Summary, max_failure_rate: float) -> State[Any]:

@@ -22,7 +22,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.outcome import DRY_RUN, Misconfigured, final_state
+from flows.outcome import DRY_RUN, Misconfigured, final_state, is_news
 from flows.pipeline import UNITS_IN_FLIGHT, Merging, tag_units
 from flows.show.artifacts import ProgressArtifact, publish
 from flows.show.progress import on_terminal, track
@@ -120,6 +120,7 @@ def tag_videos(
     started, log = time.monotonic(), get_run_logger()
     # A line for each of thousands of task runs tells nobody anything.
     logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
+    logging.getLogger("prefect.flow_runs").addFilter(is_news)
     summary = Summary()
     try:
         manifests = named_manifests(manifests)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import S3Server
 from tests.deployments.conftest import LOCAL, Endless, Machine, wait_for
-from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest
+from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest, write_manifest
 
 
 def test_nightly_runs_are_scheduled(machine: Machine) -> None:
@@ -113,10 +113,41 @@ def test_second_night_is_cancelled_and_a_cancelled_one_goes_on(
     assert f"{known} cached" in summary
 
 
+def test_a_failed_run_says_one_sentence_and_keeps_the_name_that_was_typed(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """Nothing of Prefect's own, and no traceback, in what a worker writes of it."""
+    log = machine.state / "logs" / "worker.log"
+    before = log.stat().st_size
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"videos": ["gone.mp4"]}])
+    parameters = ("-p", f'manifests=["{manifest}"]', "-p", f"hf_ast={DEMO_MODEL}")
+    for typed, more, expected, sentence in [
+        ("sunday-again", (), "TooManyFailures", "1 of 1 sample to tag failed (100%)"),
+        ("no-device", ("-p", "device=cuda:7"), "Misconfigured", "cuda:7"),
+    ]:
+        names = ("--flow-run-name", typed)
+        done = machine.prefect(
+            "deployment", "run", "tag-videos/on-demand", *names, *parameters, *more
+        )
+        assert done.returncode == 0, done.stdout
+        run = next(line.split()[-1] for line in done.stdout.splitlines() if "UUID" in line)
+        assert machine.wait(run) == ("FAILED", expected)
+        told = machine.api(f"/flow_runs/{run}")
+        assert told["name"] == typed
+        assert sentence in told["state"]["message"]
+    wait_for(lambda: not _processes_of_runs(machine))
+    written = log.read_bytes()[before:].decode()
+    for expected in ("TooManyFailures('1 of 1 sample to tag failed", "Misconfigured('"):
+        assert f"Finished in state {expected}" in written
+    for unwanted in ("Traceback", "TypeError", "unexpected exception"):
+        assert unwanted not in written
+
+
 def test_a_run_that_dies_is_crashed(machine: Machine, endless: Endless) -> None:
     run = machine.start("on-demand", manifests=[str(endless.folder)], hf_ast=DEMO_MODEL)
     machine.wait(run, {"RUNNING"})
-    os.kill(_process_of_the_run(machine), signal.SIGKILL)
+    [process] = _processes_of_runs(machine)
+    os.kill(process, signal.SIGKILL)
     assert machine.wait(run) == ("CRASHED", "Crashed")
 
 
@@ -137,10 +168,10 @@ def _ended_tasks(machine: Machine, run: str) -> Counter[tuple[str, str]]:
     return Counter((task["name"].split()[0], task["state_name"]) for task in tasks)
 
 
-def _process_of_the_run(machine: Machine) -> int:
+def _processes_of_runs(machine: Machine) -> list[int]:
     worker = (machine.state / "worker.pid").read_text()
     listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", worker], capture_output=True, text=True, check=True
+        ["ps", "-o", "pid=,args=", "--ppid", worker], capture_output=True, text=True, check=False
     )
-    [process] = [line for line in listed.stdout.splitlines() if "prefect.engine" in line]
-    return int(process.split()[0])
+    lines = listed.stdout.splitlines()
+    return [int(line.split()[0]) for line in lines if "prefect.engine" in line]

@@ -49,6 +49,7 @@ def test_artifacts_are_few(artifacts: dict[str, dict[str, Any]]) -> None:
     assert set(artifacts) == {"progress", "markdown", "table"}
     assert artifacts["progress"]["data"] == 100
     assert artifacts["progress"]["description"].startswith("9 of 9 videos, ")
+    assert artifacts["markdown"]["description"].startswith("9 samples tagged, ")
 
 
 def test_the_picture_is_drawn(
