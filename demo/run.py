@@ -55,7 +55,8 @@ def main() -> None:
         folder = Path(scratch)
         manifest = Path(shutil.copy(DEMO / "manifest.jsonl", folder))
         shutil.copytree(DEMO / "videos", folder / "videos")
-        console.print("Tagging the demo videos with the demo model. No network is needed.")
+        console.print("Tagging the demo videos with the demo model. No network is needed; most of")
+        console.print("the seconds are the start of a temporary Prefect server, twice.")
         first = tag(manifest, folder / "cache")
         show(manifest, console)
         console.print(
