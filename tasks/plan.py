@@ -4,16 +4,23 @@ import itertools
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from tasks.errors import ConfigurationError, Failure, FailureKind, StorageError, explained
-from tasks.manifests import Fields, Sample
+from tasks.errors import (
+    ConfigurationError,
+    Failure,
+    FailureKind,
+    ManifestError,
+    StorageError,
+    explained,
+)
+from tasks.manifests import Fields, Sample, needs_random_access
 from tasks.manifests.files import open_manifest
-from tasks.manifests.listing import list_manifests
+from tasks.manifests.listing import above_partitions, list_manifests, table_of
 from tasks.shown import shown_url
 from tasks.storage import absolute, join, matcher, name, parent, require_writable
 
@@ -201,7 +208,7 @@ def plan(
         ConfigurationError: a manifest that needs tags cannot be replaced.
     """
     with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
-        read = partial(_plan_one, fields=fields, videos=videos, retag=retag)
+        read = partial(_plan_one, fields=fields, videos=videos, retag=retag, table=cache(table_of))
         plans = list(readers.map(read, manifests))
     folders = {parent(p.manifest.target): p.manifest for p in plans if p.needs_merge}
     for folder, manifest in sorted(folders.items()):
@@ -213,7 +220,13 @@ def plan(
     return plans
 
 
-def _plan_one(manifest: Manifest, fields: Fields, videos: Videos, retag: bool) -> ManifestPlan:
+def _plan_one(
+    manifest: Manifest,
+    fields: Fields,
+    videos: Videos,
+    retag: bool,
+    table: Callable[[str], str | None],
+) -> ManifestPlan:
     counts = Counter[bool]()
 
     def videos_to_tag(samples: Iterable[Sample]) -> Iterator[str]:
@@ -224,6 +237,8 @@ def _plan_one(manifest: Manifest, fields: Fields, videos: Videos, retag: bool) -
                 yield from (join(manifest.video_root, path) for path in sample.videos)
 
     try:
+        if manifest.target == manifest.url and needs_random_access(manifest.url):
+            _refuse_part_of(table(above_partitions(parent(manifest.url))), manifest.url)
         with open_manifest(manifest.url) as opened:
             urls = videos_to_tag(opened.format.read(opened.stream, fields))
             # In chunks, for memory. A manifest that is refused further down leaves its first videos
@@ -235,3 +250,12 @@ def _plan_one(manifest: Manifest, fields: Fields, videos: Videos, retag: bool) -
     except Exception as error:  # noqa: BLE001 - the boundary of a manifest
         return ManifestPlan(manifest, error=error)
     return ManifestPlan(manifest, samples=counts.total(), untagged=counts[True])
+
+
+def _refuse_part_of(table: str | None, url: str) -> None:
+    if table is not None:
+        raise ManifestError(
+            url,
+            f"is a part of {'an' if table == 'Iceberg' else 'a'} {table} table, which could not be"
+            " read any more with another file here; name another folder by --output",
+        )

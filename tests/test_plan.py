@@ -1,5 +1,6 @@
 """The plan: every distinct video once, in an order that does not depend on how it was read."""
 
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -7,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import ConfigurationError, Failure, FailureKind
@@ -15,6 +18,7 @@ from tasks.manifests.json_array import JsonArray
 from tasks.plan import Videos, find_manifests, plan
 from tests import needs
 from tests.conftest import S3Server
+from tests.storage.conftest import put
 from tests.web import serving
 
 
@@ -263,3 +267,34 @@ def test_a_folder_whose_name_is_not_utf_8_costs_its_manifests_only(
     assert good.untagged == len(videos) == 1
     assert "is not UTF-8" in str(refused.error)
     assert str(refused.error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("log", "part", "kind"),
+    [
+        ("_delta_log/0.json", "part.parquet", "a Delta"),
+        ("_delta_log/0.json", "day=1/hour=2/part.parquet", "a Delta"),
+        (".hoodie/hoodie.properties", "day=1/part.parquet", "a Hudi"),
+        ("metadata/v1.metadata.json", "data/day=1/part.parquet", "an Iceberg"),
+        ("metadata/v1.metadata.json", "data/0110/part.parquet", "an Iceberg"),
+        ("metadata/notes.json", "data/part.parquet", None),
+        ("_SUCCESS", "day=1/part.parquet", None),
+    ],
+)
+@pytest.mark.parametrize("store", ["local", "s3"])
+def test_a_part_of_a_table_is_not_replaced(
+    log: str, part: str, kind: str | None, store: str, tmp_path: Path, s3: S3Server, videos: Videos
+) -> None:
+    """Its log knows the size of each part: with another one, no reader opens the table."""
+    base = f"{tmp_path}/t" if store == "local" else f"{s3.bucket()}/t"
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"id": [1], "videos": [["a.mp4"]]}), buffer)
+    put(s3, f"{base}/{log}", b"{}")
+    put(s3, f"{base}/{part}", buffer.getvalue())
+    [plan_] = plan(find_manifests([f"{base}/{part}"], None, None), Fields(), videos, retag=False)
+    if kind is None:
+        assert plan_.error is None
+    else:
+        assert f"part.parquet: is a part of {kind} table" in str(plan_.error)
+    copies = find_manifests([f"{base}/{part}"], f"{tmp_path}/copies", None)
+    assert plan(copies, Fields(), videos, retag=False)[0].error is None

@@ -21,7 +21,7 @@ from tasks.storage.files import (
     require_writable,
     scratch,
 )
-from tasks.storage.listing import list_files, matcher
+from tasks.storage.listing import is_there, list_files, matcher
 from tasks.storage.local import MAX_NAME_BYTES
 from tasks.storage.paths import absolute, is_remote, join, name, parent, resolve
 
@@ -34,6 +34,7 @@ __all__ = [
     "find",
     "identify",
     "is_remote",
+    "is_there",
     "join",
     "keeps_start",
     "list_files",

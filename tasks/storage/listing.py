@@ -46,6 +46,16 @@ def list_files(pattern: str) -> list[str]:
 
 
 @translated()
+def is_there(url: str) -> bool:
+    """Whether a file or a folder stands at a URL, as far as the store lets one look."""
+    fs, path = resolve(url)
+    try:
+        return bool(fs.exists(path))
+    except PermissionError:
+        return False
+
+
+@translated()
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Tell of any file, which need not exist, whether :func:`list_files` would list it.
 
