@@ -106,7 +106,7 @@ def test_the_server_knows_that_a_run_was_stopped(
 def test_without_a_cache_nothing_stays_behind(start: Callable[..., Run]) -> None:
     run = start("--no-cache")
     stop_once_it_works(run, signal.SIGTERM, 0.1)
-    assert list((run.folder / "tmp").iterdir()) == []
+    assert list((run.folder / "tmp").glob("video-audio-tags-*")) == []
     assert not (run.folder / "cache").exists()
 
 
@@ -115,4 +115,4 @@ def test_without_a_cache_nothing_stays_behind(start: Callable[..., Run]) -> None
 def test_every_time(start: Callable[..., Run], number: int) -> None:
     run = start("--no-cache")
     stop_once_it_works(run, signal.SIGTERM, 0.2 * number)
-    assert list((run.folder / "tmp").iterdir()) == []
+    assert list((run.folder / "tmp").glob("video-audio-tags-*")) == []
