@@ -37,6 +37,10 @@ _NOTHING = {"None", "NULL", "nan"}
 """How Python, DuckDB and numpy print an item that is not there."""
 
 
+_MISSING = {"", "null", "NULL", "NaN", "nan", "NA", "<NA>", "N/A", "#N/A", "None", r"\N"}
+"""How JSON, SQL, numpy, R, pandas, Excel, Python and MySQL write a cell that has no value."""
+
+
 class _Layout(NamedTuple):
     """How a table is laid out.
 
@@ -87,7 +91,8 @@ class _Table:
         """The layout, and the rows behind the header.
 
         Raises:
-            ManifestError: the header has no videos column, whatever the delimiter.
+            ManifestError: the header has no videos column, whatever the delimiter; or a column
+                that matters is there twice.
         """
         lines = text_lines(source)
         first, line, delimiters = next(lines, ""), 1, self.delimiters
@@ -100,10 +105,11 @@ class _Table:
         for delimiter in delimiters:
             lines, attempt = tee(lines)
             body = rows(attempt, delimiter, line)
+            header = None
             with suppress(ManifestError):
                 header = next(body)
-                if fields.videos in header.cells:
-                    return _layout(preamble, delimiter, header, fields), body
+            if header is not None and fields.videos in header.cells:
+                return _layout(preamble, delimiter, header, fields), body
         raise ManifestError("", f"has no column {fields.videos!r}", line)
 
 
@@ -121,6 +127,9 @@ class Tsv(_Table):
 
 def _layout(preamble: str, delimiter: str, header: Row, fields: Fields) -> _Layout:
     key = fields.tags if fields.meta is None else fields.meta
+    for column in (fields.videos, key):
+        if (count := header.cells.count(column)) > 1:
+            raise ManifestError("", f"has {count} columns {column!r}", header.line)
     starts = (start for start, _ in cell_offsets(header.text, delimiter))
     return _Layout(
         preamble,
@@ -139,9 +148,9 @@ def _sample(row: Row, layout: _Layout, fields: Fields) -> Sample:
     videos, fault = _videos(row.cells[layout.videos])
     cell = "" if layout.target is None else row.cells[layout.target].strip()
     if fields.meta is None:
-        return Sample(row.line, videos, cell not in ("", "null", "NaN"), fault)
+        return Sample(row.line, videos, cell not in _MISSING, fault)
     try:
-        meta = DECODER.decode(cell) if cell else None
+        meta = None if cell in _MISSING else DECODER.decode(cell)
     except (ValueError, RecursionError):
         meta = cell
     return meta_sample(row.line, meta, videos, fault, fields)

@@ -100,6 +100,24 @@ def test_a_column_that_is_there_is_filled() -> None:
     assert result == b'video_audio_tags,videos\n"[""T""]",a\n[],b\n[],c\n'
 
 
+MISSING = ["NA", "NULL", "None", "nan", "<NA>", "N/A", "#N/A", "\\N"]
+
+
+@pytest.mark.parametrize("cell", MISSING)
+def test_a_cell_without_a_value_is_no_tag(cell: str) -> None:
+    """R writes NA where there was nothing: such a row would never be tagged, in silence."""
+    content = f"videos,c\na,{cell}\nb,[]\n".encode()
+    for fields, tags in (
+        (Fields(tags="c"), b'"[""T""]"'),
+        (Fields(tags="t", meta="c"), b'"{""t"": [""T""]}"'),
+    ):
+        found = read("m.csv", content, fields)
+        assert (found[0].tagged, found[0].fault) == (False, None)
+        assert rewritten("m.csv", content, {2: ["T"]}, fields) == (
+            b"videos,c\na," + tags + b"\nb,[]\n"
+        )
+
+
 def test_tags_inside_a_json_cell() -> None:
     fields = Fields(tags="t", meta="meta")
     content = b'videos,meta\na,"{""n"": 1.0}"\nb,\nc,"{""t"": []}"\nd,x\n'
@@ -155,6 +173,8 @@ def test_tabs() -> None:
     [
         (b"id,clips\n1,a\n", 1, "has no column 'videos'"),
         (b"", 1, "has no column 'videos'"),
+        (b"videos,n,videos\na,1,b\n", 1, "has 2 columns 'videos'"),
+        (b"sep=;\nvideos;video_audio_tags;video_audio_tags\na;;[]\n", 2, "2 columns 'video_a"),
         (b'videos,n\na,"open\nb,1\n', 2, "never closed"),
     ],
 )
