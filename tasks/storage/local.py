@@ -57,6 +57,7 @@ def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
         _copy_mode_and_owner(target, new)
         with new.open("rb") as written:
             os.fsync(written.fileno())
+        _remove_checksum_of_hadoop(target)
         new.rename(target)
         _sync_folder(target.parent)
 
@@ -108,6 +109,17 @@ def _locked(target: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
+
+
+def _remove_checksum_of_hadoop(target: Path) -> None:
+    """Remove the ``.NAME.crc`` that Spark writes beside each local file: it would no longer be
+    that of the file, which Spark would then refuse to read. Without one it does not check."""
+    checksum = target.with_name(f".{target.name}.crc")
+    with suppress(OSError):
+        with checksum.open("rb") as file:
+            is_of_hadoop = file.read(4) == b"crc\0"
+        if is_of_hadoop:
+            checksum.unlink()
 
 
 def _copy_mode_and_owner(target: Path, new: Path) -> None:

@@ -110,3 +110,15 @@ def test_a_name_as_long_as_a_name_may_be(tmp_path: Path, new: Path, name: str) -
 def test_a_store_that_is_only_read_is_refused(url: str) -> None:
     with pytest.raises(StorageError, match="is only read"):
         storage.require_writable(storage.parent(url))
+
+
+@pytest.mark.parametrize(("content", "stays"), [(b"crc\0\0\0\2\0abcd", False), (b"mine", True)])
+def test_the_checksum_of_hadoop_goes(
+    tmp_path: Path, new: Path, content: bytes, stays: bool
+) -> None:
+    """Spark writes it beside a local file, and refuses to read another file by this name."""
+    old, checksum = tmp_path / "part-0.json", tmp_path / ".part-0.json.crc"
+    old.write_bytes(b"old\n")
+    checksum.write_bytes(content)
+    storage.replace(str(old), new, storage.identify(str(old)))
+    assert checksum.exists() == stays
