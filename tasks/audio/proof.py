@@ -50,9 +50,11 @@ def prove_no_audio_stream(file: Readable, container: InputContainer) -> None:
     if name not in _SOUND_MARKS:
         reason = f"has no audio stream, but the format {name} does not tell whether it is complete"
         raise VideoError(FailureKind.CORRUPT, reason)
+    # First, while the file stands where FFmpeg has read it up to: the rest moves it.
+    gains_a_stream = name in LATE_FORMATS and _gains_a_stream(container)
     if is_whole(file) is False:
         raise VideoError(FailureKind.CORRUPT, "cut off, and no audio stream in what there is")
-    if _announces_sound(file, name) or (name in LATE_FORMATS and _gains_a_stream(container)):
+    if gains_a_stream or _announces_sound(file, name):
         reason = "announces sound, but FFmpeg finds no audio stream in it"
         raise VideoError(FailureKind.CORRUPT, reason)
 

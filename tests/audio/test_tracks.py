@@ -197,6 +197,30 @@ def test_an_flv_whose_sound_comes_behind_ffmpegs_probe_is_not_empty(
     assert failure(data[:4] + b"\x01" + data[5:13] + many + late, window).kind == "corrupt"
 
 
+def test_an_flv_joined_to_one_without_sound_is_not_empty(tmp_path: Path, window: Window) -> None:
+    silent, sounding = tmp_path / "silent.flv", tmp_path / "sounding.flv"
+    write_media(silent, None, seconds=3, pictures="flv1", muxer="flv")
+    write_media(sounding, melody(3, 44_100), 44_100, "mp3", pictures="flv1")
+    data = silent.read_bytes()
+    many = data[13:] * (300_000 // len(data))  # beyond what FFmpeg has read when it is opened
+
+    assert failure(data + many + sounding.read_bytes()[13:], window).kind == "corrupt"
+
+
+def test_a_transport_stream_with_sound_in_the_middle_is_not_empty(
+    tmp_path: Path, window: Window
+) -> None:
+    # Sound that is neither at the start nor at the end, nor in packets that are sound by their id.
+    pictures, sound = tmp_path / "pictures.ts", tmp_path / "sound.ts"
+    ffmpeg("-f", "lavfi", "-i", "nullsrc=s=320x240:r=25:d=20,geq=random(1)*255:128:128",
+           "-c:v", "mpeg2video", "-q:v", "9", pictures)  # fmt: skip
+    ffmpeg("-f", "lavfi", "-i", "sine=d=3", "-c:a", "ac3", "-mpegts_start_pid", "0x300", sound)
+    data = pictures.read_bytes()
+    assert len(data) > 1_000_000
+
+    assert failure(data + sound.read_bytes() + data, window).kind == "corrupt"
+
+
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [
