@@ -54,6 +54,8 @@ class Mp4Track:
         if len(edits) != 1:
             return bool(edits)
         (edit,) = edits
+        if not edit.seconds:
+            return False  # FFmpeg would play nothing, players play on from there
         priming_only = 0 <= edit.start < _PRIMING_SECONDS and edit.rate == 1
         return not priming_only or edit.seconds < _LONG_SECONDS
 

@@ -95,6 +95,24 @@ def test_several_edits_are_played_one_after_the_other(
     assert likeness(heard, expected) > 0.99
 
 
+@pytest.mark.parametrize("start", [0, 2])
+def test_an_edit_of_no_length_plays_on_to_the_end(
+    tmp_path: Path, window: Window, start: int
+) -> None:
+    # The writer did not know; ExoPlayer and browsers play on, FFmpeg plays nothing.
+    path = write_media(tmp_path / "a.mp4", melody(5, 48_000), 48_000, pictures=None)
+    data = bytearray(path.read_bytes())
+    edit = data.rindex(b"elst") + 12
+    whole = hear(bytes(data), window)
+    (priming,) = struct.unpack_from(">i", data, edit + 4)
+    struct.pack_into(">Ii", data, edit, 0, priming + start * 48_000)
+
+    heard = hear(bytes(data), window)
+
+    assert heard.size == pytest.approx((5 - start) * 16_000, abs=800)
+    assert likeness(heard, whole[start * 16_000 :]) > 0.99
+
+
 @pytest.mark.parametrize("fault", ["truncated", "no timescale", "many"])
 def test_a_broken_edit_list_costs_no_more_than_itself(
     tmp_path: Path, window: Window, fault: str
