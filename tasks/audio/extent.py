@@ -25,9 +25,9 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _OGG_LAST_PAGE = 4  # in a page's flags
 _MAX_OGG_PAGE = 27 + 255 + 255 * 255
-_MP4_STARTS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
-_MP4_BOXES = _MP4_STARTS | {b"moof", b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"uuid", b"meta",
-                            b"meco", b"pdin", b"udta", b"PICT"}  # fmt: skip
+_MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot", b"moof",
+              b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"uuid", b"meta", b"meco", b"pdin",
+              b"udta", b"PICT"}  # fmt: skip
 _OTHER_STARTS = (b"RIFF", b"RF64", _W64, _EBML, _ASF_HEADER, b"FLV", b"OggS", b"fLaC", b"ID3",
                  b"\x00\x00\x01\xba")  # fmt: skip
 # Some writers count the RIFF header in, or forget the last chunk's padding.
@@ -60,8 +60,15 @@ def is_known(file: Readable) -> bool:
 
 
 def is_mp4(file: Readable) -> bool:
-    """Whether ``file`` begins with a box of MP4 or QuickTime."""
-    return bytes_at(file, 0, 8)[4:] in _MP4_STARTS
+    """Whether ``file`` begins with a box of MP4 or QuickTime, or one stands behind its first.
+
+    FFmpeg passes over a box that it does not know.
+    """
+    if (type := bytes_at(file, 0, 8)[4:]) in _MP4_BOXES:
+        return True
+    first = box_header(file, 0) if type.isalnum() else None
+    second = box_header(file, first.length) if first and first.length else None
+    return second is not None and second.type in _MP4_BOXES
 
 
 def bytes_at(file: Readable, offset: int, count: int) -> bytes:
@@ -100,7 +107,7 @@ def _mp4_is_whole(file: Readable, size: int) -> bool | None:
     offset, missing = 0, {b"moov", b"mdat"}
     for _ in range(MAX_BOXES):
         header = box_header(file, offset)
-        if header is None or header.type not in _MP4_BOXES:
+        if header is None or (header.type not in _MP4_BOXES and not missing):
             break
         if header.type == b"moof" or not header.length:
             return None

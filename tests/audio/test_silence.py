@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import subprocess
 from pathlib import Path
 
@@ -139,6 +140,18 @@ def test_an_mp4_that_is_cut_off_behind_its_picture_track_is_a_failure(
 
     for size in range(sound_track - 8, len(data), 37):
         assert not is_empty(data[:size], window), size
+
+
+@pytest.mark.parametrize("first", [b"uuid", b"meta", b"emsg", b"PICT", b"what"])
+def test_an_mp4_that_begins_with_any_box_is_not_silence_where_it_is_cut(
+    tmp_path: Path, window: Window, first: bytes
+) -> None:
+    boxes = struct.pack(">I4s32xI4s", 40, first, 2_000_008, b"free") + bytes(2_000_000)
+    data = boxes + video(tmp_path / "a.mp4")
+    sound_track = data.index(b"trak", data.index(b"trak") + 4)
+
+    for size in (sound_track - 4, sound_track + 60, sound_track + 100):
+        assert failure(data[:size], window).kind == "corrupt"
 
 
 @pytest.mark.parametrize(
