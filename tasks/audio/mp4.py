@@ -97,11 +97,12 @@ def _track(file: Readable, trak: Box, movie_timescale: int) -> Mp4Track | None:
     edits = _find(file, trak, b"edts", b"elst")
     if not header or not media or not entries:
         return None
+    listed = Box(entries.type, entries.start + 8, entries.end)  # some may be clear, others not
     version = bytes_at(file, header.start, 1)
     (number,) = struct.unpack(">I", bytes_at(file, header.start + (20 if version[0] else 12), 4))
     return Mp4Track(
         number,
-        bytes_at(file, entries.start + 12, 4) in _ENCRYPTED_ENTRIES,
+        any(entry.type in _ENCRYPTED_ENTRIES for entry in _boxes(file, listed)),
         _edits(file, edits, movie_timescale, _timescale(file, media)) if edits else [],
     )
 

@@ -250,6 +250,26 @@ def test_encrypted_sound_says_so(
     assert "encrypted" in error.reason
 
 
+def test_sound_that_is_encrypted_from_somewhere_on_says_so(tmp_path: Path, window: Window) -> None:
+    # A clear lead: two sample entries, the first one clear. Opus decodes to noise without a key.
+    wav = write_media(tmp_path / "a.wav", melody(2, 48_000), 48_000, "pcm_s16le")
+    path = tmp_path / "a.mp4"
+    ffmpeg("-i", wav, "-c:a", "libopus", "-strict", "experimental", path)
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"stsd") + 12
+    size = int.from_bytes(data[entry : entry + 4], "big")
+    assert data.index(b"moov") > data.index(b"mdat")
+    encrypted = data[entry : entry + 4] + b"enca" + data[entry + 8 : entry + size]
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+        start = data.index(box) - 4
+        length = int.from_bytes(data[start : start + 4], "big") + size
+        data[start : start + 4] = length.to_bytes(4, "big")
+    data[entry - 1] = 2
+    data[entry + size : entry + size] = encrypted
+
+    assert failure(bytes(data), window).kind == "encrypted"
+
+
 def test_encrypted_sound_of_matroska_says_so(tmp_path: Path, window: Window) -> None:
     # RFC 9559: ContentEncodings, written over the element Name of the same length.
     def element(number: str, content: bytes) -> bytes:
