@@ -16,17 +16,17 @@ are left out where they are the last in the file (since they were written here).
 import io
 from collections.abc import Iterator
 from itertools import accumulate, pairwise, repeat
+from shutil import copyfileobj
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
 from tasks.manifests.parquet_check import Digest, digest, verify
 from tasks.manifests.parquet_column import TagColumn
-from tasks.manifests.parquet_file import refusing
+from tasks.manifests.parquet_file import Spliced, refusing
 from tasks.manifests.record import videos_of
 
 _COPY_BYTES = 1 << 20
@@ -41,50 +41,49 @@ class Parquet:
             column = TagColumn(source, fields)
             row = 1
             for group in range(len(column.footer.groups)):
-                for batch in column.batches(group):
-                    yield from _samples(batch, row, column, fields)
+                for batch in column.reader.batches(group):
+                    yield from _samples(batch, row, column)
                     row += batch.num_rows
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
         end = io.BytesIO()
         keep = self.extend(source, end, fields, tag)
-        source.seek(0)
-        _copy(source, target, keep)
-        target.write(end.getbuffer())
+        copyfileobj(Spliced(source, keep, end.getvalue()), target, _COPY_BYTES)
 
     def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
         """As :meth:`rewrite`, but write to ``target`` only what follows the bytes of ``source``
         that stay, and return how many these are."""
         with refusing():
             column = TagColumn(source, fields)
-            tagger = _Tagger(column, fields, tag)
+            tagger = _Tagger(column, tag)
             written = column.written(tagger.groups())
             if not tagger.changed:
                 return source.seek(0, io.SEEK_END)
             end = column.end(written)
-            verify(source, end, column, fields, tagger.digests)
+            verify(source, end, column, tagger.digests)
             target.write(end)
             return column.keep
 
 
 class _Tagger:
-    """The new column, one row group after the other.
+    """Makes the values of the new column.
 
     Attributes:
         changed: whether a row has gained tags.
         digests: of the values of each row group.
     """
 
-    def __init__(self, column: TagColumn, fields: Fields, tag: TagSample) -> None:
-        self._column, self._fields, self._tag = column, fields, tag
+    def __init__(self, column: TagColumn, tag: TagSample) -> None:
+        self._column, self._tag = column, tag
         self.changed = False
         self.digests: list[Digest] = []
 
     def groups(self) -> Iterator[pa.ChunkedArray]:
+        """Yield the values of one row group after the other."""
         row = 1
         for group in range(len(self._column.footer.groups)):
             arrays = []
-            for batch in self._column.batches(group):
+            for batch in self._column.reader.batches(group):
                 arrays.append(self._new_values(batch, row))
                 row += batch.num_rows
             values = pa.chunked_array(arrays, self._column.field.type)
@@ -94,16 +93,13 @@ class _Tagger:
     def _new_values(self, batch: pa.RecordBatch, row: int) -> pa.Array:
         column = self._column
         changes = {}
-        for sample in _samples(batch, row, column, self._fields):
+        for sample in _samples(batch, row, column):
             tags = self._tag(sample)
             if tags is not None and sample.fault is None:
                 changes[sample.line - row] = tags
         self.changed |= bool(changes)
-        old = _old_tags(batch, column, self._fields)
-        if old is None:
-            old = pa.nulls(batch.num_rows, column.type)
-        values = _replaced(old, column.type, changes)
-        if self._fields.meta is None:
+        values = _replaced(_old_tags(batch, column), column.type, changes)
+        if column.fields.meta is None:
             return values
         # A new struct is never null: with nothing but a null in it, the row can gain tags later.
         is_null = np.zeros(batch.num_rows, bool)
@@ -114,11 +110,8 @@ class _Tagger:
         return pa.StructArray.from_arrays([values], fields=fields, mask=pa.array(is_null))
 
 
-def _samples(
-    batch: pa.RecordBatch, row: int, column: TagColumn, fields: Fields
-) -> Iterator[Sample]:
-    old = _old_tags(batch, column, fields)
-    tagged = repeat(False) if old is None else old.is_valid().to_pylist()
+def _samples(batch: pa.RecordBatch, row: int, column: TagColumn) -> Iterator[Sample]:
+    tagged = _old_tags(batch, column).is_valid().to_pylist()
     null_structs = batch.column(1).is_null().to_pylist() if column.shares_struct else repeat(False)
     rows = zip(_lists(batch.column(0)), tagged, null_structs, strict=False)
     for number, (value, is_tagged, is_null) in enumerate(rows, row):
@@ -126,14 +119,14 @@ def _samples(
         if value is _NOT_TEXT:
             fault = "a video path is not UTF-8"
         if is_null and fault is None:
-            videos, fault = [], f"its {fields.meta!r} is null, so no tags can be added to it"
+            videos, fault = [], f"its {column.fields.meta!r} is null, so no tags can be added to it"
         yield Sample(number, videos, is_tagged, fault)
 
 
-def _old_tags(batch: pa.RecordBatch, column: TagColumn, fields: Fields) -> pa.Array | None:
+def _old_tags(batch: pa.RecordBatch, column: TagColumn) -> pa.Array:
     if not column.exists:
-        return None
-    if fields.meta is None:
+        return pa.nulls(batch.num_rows, column.type)
+    if column.fields.meta is None:
         return batch.column(1)
     # A field counts only where its struct is there: flatten() puts the nulls of the struct into it.
     return batch.column(1).flatten()[0]
@@ -166,12 +159,3 @@ def _replaced(old: pa.Array, kind: pa.DataType, changes: dict[int, list[str]]) -
     sources = np.arange(len(kept))
     sources[list(changes)] = len(kept) + np.arange(len(changes))
     return pa.concat_arrays([kept, pa.array(changes.values(), kind)]).take(pa.array(sources))
-
-
-def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    while size:
-        part = source.read(min(size, _COPY_BYTES))
-        if not part:
-            raise ManifestError("", "has become shorter while it was read")
-        target.write(part)
-        size -= len(part)

@@ -1,30 +1,26 @@
-"""Open a Parquet file that gained a column and compare it with what it was, before it replaces
-anything."""
+"""Open a Parquet file that gained a column and compare it with the old one, before it replaces
+that."""
 
 import zlib
 from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from tasks.manifests import Fields
+from tasks.manifests import parquet_ids as ids
 from tasks.manifests.parquet_column import TagColumn
 from tasks.manifests.parquet_file import Spliced
-from tasks.manifests.parquet_footer import COLUMNS, GROUP_ROWS
 
 Digest = tuple[int, ...]
-"""What two columns share when their values are equal, whatever their batches are."""
+"""The same for columns with equal values, however they are split into batches."""
 
 
 class CheckError(ValueError):
     """The new file is not the old one with tags. This is a fault of this project."""
 
 
-def verify(
-    source: BinaryIO, end: bytes, column: TagColumn, fields: Fields, digests: list[Digest]
-) -> None:
-    """Read the file that ``end`` makes of ``source``.
+def verify(source: BinaryIO, end: bytes, column: TagColumn, digests: list[Digest]) -> None:
+    """Read the file that ``end`` makes of ``source`` and compare it.
 
     Args:
         digests: of the values of the new column in each row group.
@@ -33,18 +29,18 @@ def verify(
         CheckError: another column, or a value of the new one, is not what it should be.
     """
     # This vets the new footer too: each chunk lies inside of the data.
-    result = TagColumn(cast(BinaryIO, Spliced(source, column.keep, end)), fields)
+    result = TagColumn(cast(BinaryIO, Spliced(source, column.keep, end)), column.fields)
     _compare_others(column, result)
     if not result.exists:
         raise CheckError("the tags are not there")
     for number, expected in enumerate(digests):
-        parts = [batch.column(1) for batch in result.batches(number)]
+        parts = [batch.column(1) for batch in result.reader.batches(number)]
         if digest(pa.chunked_array(parts, result.field.type)) != expected:
             raise CheckError(f"the tags of row group {number + 1} are not those that were written")
 
 
 def digest(values: pa.ChunkedArray) -> Digest:
-    """Of a column of tags, or of structs that hold nothing else."""
+    """Digest a column of tags, or of structs that hold nothing else."""
     present = lengths = sizes = text = 0
     for part in values.chunks:
         tags = part.flatten()[0] if pa.types.is_struct(part.type) else part
@@ -62,26 +58,19 @@ def _numbers(values: pa.Array) -> bytes:
 
 
 def _compare_others(column: TagColumn, result: TagColumn) -> None:
-    """Whether every other column is where and as it was."""
-    old, new = column.metadata, result.metadata
-    if old.num_rows != new.num_rows or new.num_columns != old.num_columns + (not column.exists):
-        raise CheckError("there are other rows or columns")
-    moved = [(leaf, column.leaf.moved(leaf)) for leaf in range(old.num_columns)]
+    """Refuse a file in which another column is not where and as it was."""
+    old, new = column.footer, result.footer
+    if new.root.leaves != old.root.leaves + (not column.exists):
+        raise CheckError("there are other columns")
+    moved = [(leaf, column.leaf.moved(leaf)) for leaf in range(old.root.leaves)]
     others = [(before, after) for before, after in moved if after is not None]
-    for before, after in others:
-        if _described(old.schema.column(before)) != _described(new.schema.column(after)):
-            raise CheckError(f"column {old.schema.column(before).path} has changed")
-        if column.footer.root.chain(before) != result.footer.root.chain(after):
-            raise CheckError(f"column {old.schema.column(before).path} has another schema")
+    old_chains, new_chains = [*old.root.chains()], [*new.root.chains()]
+    if any(old_chains[before] != new_chains[after] for before, after in others):
+        raise CheckError("another column has another schema")
     # Not by pyarrow: it ends the process on statistics that are damaged (std::terminate).
-    for old_group, new_group in zip(column.footer.groups, result.footer.groups, strict=True):
-        old_chunks, new_chunks = old_group.structs(COLUMNS), new_group.structs(COLUMNS)
+    for old_group, new_group in zip(old.groups, new.groups, strict=True):
+        old_chunks, new_chunks = old_group.structs(ids.COLUMNS), new_group.structs(ids.COLUMNS)
         if any(old_chunks[before] != new_chunks[after] for before, after in others):
             raise CheckError("another column has moved")
-        if old_group[GROUP_ROWS] != new_group[GROUP_ROWS]:
+        if old_group[ids.GROUP_ROWS] != new_group[ids.GROUP_ROWS]:
             raise CheckError("a row group has other rows")
-
-
-def _described(column: pq.ColumnSchema) -> tuple[object, ...]:
-    levels = column.max_definition_level, column.max_repetition_level
-    return (column.path, column.physical_type, column.length, *levels)

@@ -1,4 +1,4 @@
-"""Let pyarrow read a file through another footer than its own."""
+"""Let pyarrow read a file through another footer, and refuse the file if it is damaged."""
 
 import io
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from tasks.errors import ManifestError
-from tasks.manifests.parquet_footer import UnsupportedError
+from tasks.manifests.parquet_schema import UnsupportedError
 from tasks.manifests.thrift_compact import MalformedError
 
 
@@ -17,11 +17,14 @@ class _SourceError(Exception):
 
 
 class Spliced(io.RawIOBase):
-    """The first ``length`` bytes of ``source``, and ``tail`` behind them."""
+    """The first ``length`` bytes of ``source``, and ``tail`` behind them.
+
+    Raises ManifestError where ``source`` has become shorter.
+    """
 
     def __init__(self, source: BinaryIO, length: int, tail: bytes) -> None:
         self._source, self._length, self._tail = source, length, tail
-        self._position = 0
+        self._size, self._position = length + len(tail), 0
 
     def readable(self) -> bool:
         return True
@@ -30,19 +33,20 @@ class Spliced(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        size = self._length + len(self._tail)
-        self._position = offset + {io.SEEK_CUR: self._position, io.SEEK_END: size}.get(whence, 0)
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = base + offset
         return self._position
 
     def tell(self) -> int:
         return self._position
 
     def read(self, size: int | None = -1, /) -> bytes:
-        end = self._length + len(self._tail)
+        end = self._size
         if size is not None and size >= 0:
             end = min(end, self._position + size)
         parts = []
-        while self._position < end and (part := self._part(end)):
+        while self._position < end:
+            part = self._part(end)
             parts.append(part)
             self._position += len(part)
         return b"".join(parts)
@@ -53,15 +57,18 @@ class Spliced(io.RawIOBase):
             return self._tail[start : end - self._length]
         try:
             self._source.seek(self._position)
-            return self._source.read(min(end, self._length) - self._position)
+            part = self._source.read(min(end, self._length) - self._position)
         except Exception as error:
             raise _SourceError from error
+        if not part:
+            raise ManifestError("", "has become shorter while it was read")
+        return part
 
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn what the libraries raise about a file into its refusal; what the source of its bytes
-    raised goes on as it is.
+    """Turn what the libraries raise about a file into its refusal; let pass what the source of its
+    bytes raised.
 
     Raises:
         ManifestError: the file is damaged, or cannot gain a column.

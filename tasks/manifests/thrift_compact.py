@@ -1,12 +1,12 @@
-"""Read and write Thrift's compact protocol as a tree, without a schema.
+"""Decode and encode Thrift's compact protocol as a tree, without a schema.
 
-Whoever changes a structure this way keeps the fields that nobody here knows: each is kept with its
-number, its type and its value, in the order in which it was written.
+A structure that is changed this way keeps the fields that are not known here: each with its number,
+its type and its value, in the order in which they were written.
 https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = range(14)
 
@@ -14,8 +14,8 @@ _FIXED = {BYTE: 1, DOUBLE: 8, UUID: 16}
 _INTEGERS = frozenset({I16, I32, I64})
 _BOOLEANS = frozenset({TRUE, FALSE})
 _MAX_DEPTH = 64
-_HALF_I32 = 1 << 31
-_MAX_SHIFT = 63  # of the last 7 bits of a 64-bit number
+
+T = TypeVar("T")
 
 
 class MalformedError(ValueError):
@@ -23,56 +23,53 @@ class MalformedError(ValueError):
 
 
 class Field(NamedTuple):
-    """The type and the value of one field."""
+    """One field of a structure. A boolean's value is its type."""
 
     type: int
     value: "Value"
 
 
 class Items(NamedTuple):
-    """A list or a set: the type of its items, and these."""
+    """A list or a set, with the type of its items."""
 
     type: int
     values: "list[Value]"
 
 
 class Pairs(NamedTuple):
-    """A map: the types of keys and values in one byte, as written, and the pairs."""
+    """A map, with the types of its keys (high four bits) and values (low four bits)."""
 
     types: int
     values: "list[tuple[Value, Value]]"
 
 
 class Struct(dict[int, Field]):
-    """Fields by number. What a getter finds missing or of another type is malformed."""
+    """Fields by number. A getter raises MalformedError if the field is missing or of another
+    type."""
 
     def integer(self, number: int, default: int | None = None) -> int:
-        """The value of an integer field."""
-        value = self._value(number, default)
-        if not isinstance(value, int):
-            raise MalformedError(f"field {number} is no integer")
-        return value
+        return self._get(number, int, default)
 
     def binary(self, number: int) -> bytes:
-        """The value of a string field, not decoded."""
-        value = self._value(number, None)
-        if not isinstance(value, bytes):
-            raise MalformedError(f"field {number} is no string")
-        return value
+        return self._get(number, bytes)
 
     def struct(self, number: int) -> "Struct":
-        """The value of a field that is a structure."""
-        value = self._value(number, None)
-        if not isinstance(value, Struct):
-            raise MalformedError(f"field {number} is no structure")
-        return value
+        return self._get(number, Struct)
 
     def structs(self, number: int) -> "list[Struct]":
-        """The items of a field that is a list of structures; a new list."""
-        value = self._value(number, None)
-        if not isinstance(value, Items) or (value.values and value.type != STRUCT):
+        """Return the items of a list of structures, as a new list."""
+        items = self._get(number, Items)
+        if items.values and items.type != STRUCT:
             raise MalformedError(f"field {number} is no list of structures")
-        return [item for item in value.values if isinstance(item, Struct)]
+        return [item for item in items.values if isinstance(item, Struct)]
+
+    def _get(self, number: int, kind: type[T], default: T | None = None) -> T:
+        value = self[number].value if number in self else default
+        if value is None:
+            raise MalformedError(f"field {number} is missing")
+        if not isinstance(value, kind):
+            raise MalformedError(f"field {number} has another type")
+        return value
 
     def check(self, types: Mapping[int, int]) -> None:
         """Refuse fields of other types than these: other readers take them for missing.
@@ -81,38 +78,32 @@ class Struct(dict[int, Field]):
             MalformedError: a field has another type, or a number that its type does not hold.
         """
         for number, kind in types.items():
-            found = self.get(number)
-            if found is None:
+            if number not in self:
                 continue
-            if found.type != kind:
-                raise MalformedError(f"field {number} has type {found.type}, not {kind}")
-            if kind == I32 and not -_HALF_I32 <= self.integer(number) < _HALF_I32:
+            if self[number].type != kind:
+                raise MalformedError(f"field {number} has type {self[number].type}, not {kind}")
+            if kind == I32 and not -(1 << 31) <= self.integer(number) < 1 << 31:
                 raise MalformedError(f"field {number} has more than 32 bits")
 
-    def changed(self, changes: "dict[int, Value]") -> "Struct":
-        """A copy in which fields that are there have other values."""
-        copy = Struct(self)
-        for number, value in changes.items():
-            copy[number] = Field(self[number].type, value)
-        return copy
+    def changed(self, changes: "Mapping[int, Value]") -> "Struct":
+        """Return a copy with other values in fields that are there; their types stay."""
+        return Struct(self | {n: Field(self[n].type, value) for n, value in changes.items()})
 
-    def _value(self, number: int, default: int | None) -> "Value | None":
-        found = self.get(number)
-        if found is None and default is None:
-            raise MalformedError(f"field {number} is missing")
-        return default if found is None else found.value
+    def only(self, numbers: Iterable[int]) -> "Struct":
+        """Return a copy with only these fields, as far as they are there."""
+        return Struct({number: self[number] for number in numbers if number in self})
 
 
 Value = int | bytes | Items | Pairs | Struct
 
 
 def structs(values: Iterable[Struct]) -> Items:
-    """A list of structures as the value of a field."""
+    """Make a list of structures the value of a field."""
     return Items(STRUCT, list(values))
 
 
 def decode(data: bytes) -> tuple[Struct, int]:
-    """Read one structure from the start of ``data``; also how many bytes it took.
+    """Decode the structure at the start of ``data``; return it and its length in bytes.
 
     Raises:
         MalformedError: this is no such structure.
@@ -133,15 +124,13 @@ class _Reader:
         return self.data[self.position - 1]
 
     def varint(self) -> int:
-        result = shift = 0
-        while True:
+        result = 0
+        for shift in range(0, 64, 7):
             byte = self.byte()
             result |= (byte & 127) << shift
             if byte < 128:
                 return result
-            shift += 7
-            if shift > _MAX_SHIFT:
-                raise MalformedError("a number has more than 64 bits")
+        raise MalformedError("a number has more than 64 bits")
 
     def zigzag(self) -> int:
         number = self.varint()
@@ -150,62 +139,55 @@ class _Reader:
     def take(self, size: int) -> bytes:
         start, self.position = self.position, self.position + size
         if self.position > len(self.data):
-            raise MalformedError("it ends too early")
+            raise IndexError
         return self.data[start : self.position]
 
-    def count(self, size: int) -> int:
-        if size > len(self.data) - self.position:  # each item takes a byte at least
-            raise MalformedError("a list is longer than all that follows")
-        return size
-
     def struct(self, depth: int) -> Struct:
-        if depth > _MAX_DEPTH:
-            raise MalformedError("it is nested too deeply")
         fields, number = Struct(), 0
         while head := self.byte():
             kind = head & 15
             number = number + (head >> 4) if head >> 4 else self.zigzag()
-            # The value of a boolean field is its type.
-            fields[number] = Field(kind, 0 if kind in _BOOLEANS else self.value(kind, depth))
+            fields[number] = Field(kind, 0 if kind in _BOOLEANS else self.value(kind, depth + 1))
         return fields
 
     def value(self, kind: int, depth: int) -> Value:
+        if depth > _MAX_DEPTH:
+            raise MalformedError("it is nested too deeply")
         if kind in _INTEGERS:
             return self.zigzag()
         if kind == BINARY:
             return self.take(self.varint())
         if kind == STRUCT:
-            return self.struct(depth + 1)
+            return self.struct(depth)
         if kind in (LIST, SET):
-            return self.items(depth + 1)
+            return self.items(depth)
         if kind == MAP:
-            return self.pairs(depth + 1)
-        if kind in _BOOLEANS:
+            return self.pairs(depth)
+        if kind in _BOOLEANS:  # in a list or a map
             return self.byte()
         if kind in _FIXED:
             return self.take(_FIXED[kind])
         raise MalformedError(f"there is no type {kind}")
 
+    # A count that is too large ends with the data: each item takes a byte at least.
+
     def items(self, depth: int) -> Items:
-        if depth > _MAX_DEPTH:
-            raise MalformedError("it is nested too deeply")
         head = self.byte()
-        size = self.count(self.varint() if head >> 4 == 15 else head >> 4)
-        return Items(head & 15, [self.value(head & 15, depth) for _ in range(size)])
+        kind, size = head & 15, self.varint() if head >> 4 == 15 else head >> 4
+        return Items(kind, [self.value(kind, depth + 1) for _ in range(size)])
 
     def pairs(self, depth: int) -> Pairs:
-        if depth > _MAX_DEPTH:
-            raise MalformedError("it is nested too deeply")
-        size = self.count(self.varint())
+        size = self.varint()
         types = self.byte() if size else 0
+        keys, values = types >> 4, types & 15
         return Pairs(
             types,
-            [(self.value(types >> 4, depth), self.value(types & 15, depth)) for _ in range(size)],
+            [(self.value(keys, depth + 1), self.value(values, depth + 1)) for _ in range(size)],
         )
 
 
 def encode(struct: Struct) -> bytes:
-    """Write a structure: the bytes that :func:`decode` read, where nothing was changed."""
+    """Encode a structure: where nothing was changed, to the bytes that :func:`decode` read."""
     out = bytearray()
     _write_struct(out, struct)
     return bytes(out)
@@ -259,5 +241,5 @@ def _write(out: bytearray, kind: int, value: Value) -> None:
         out += value
     elif kind in _INTEGERS:
         _write_zigzag(out, value)
-    else:  # a boolean in a list
+    else:  # a boolean in a list or a map
         out.append(value)

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
-from tasks.manifests.parquet_footer import KEY_VALUES, Footer, closed
+from tasks.manifests import parquet_ids as ids
+from tasks.manifests.parquet_footer import Footer, closed
 from tasks.manifests.thrift_compact import BINARY, LIST, Field, Struct, structs
 
 VIDEOS = [["a.mp4"], ["b.mp4", "c.mp4"], [], ["d.mp4"], ["e.mp4"]]
@@ -118,7 +119,9 @@ def by_spark() -> bytes:
     pairs = [
         Struct({1: Field(BINARY, key), 2: Field(BINARY, value)}) for key, value in metadata.items()
     ]
-    return edited(content, lambda tree: Struct({**tree, KEY_VALUES: Field(LIST, structs(pairs))}))
+    return edited(
+        content, lambda tree: Struct({**tree, ids.KEY_VALUES: Field(LIST, structs(pairs))})
+    )
 
 
 FILES: dict[str, Callable[[], bytes]] = {

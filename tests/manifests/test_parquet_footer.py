@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.manifests import Fields, format_of
-from tasks.manifests import parquet_footer as footer
-from tasks.manifests.parquet_footer import Footer, Insertion
+from tasks.manifests import parquet_ids as ids
+from tasks.manifests.parquet_footer import Footer
+from tasks.manifests.parquet_schema import Insertion
 from tasks.manifests.thrift_compact import BINARY, STRUCT, Field, Struct, structs
 from tests.manifests.parquet_files import (
     FILES,
@@ -56,15 +57,15 @@ def with_unknown_fields(content: bytes) -> bytes:
 
     def edit(found: Struct) -> Struct:
         groups = []
-        for group in found.structs(footer.GROUPS):
+        for group in found.structs(ids.GROUPS):
             chunks = [
-                chunk.changed({footer.META: Struct({**chunk.struct(footer.META), 99: UNKNOWN})})
-                for chunk in group.structs(footer.COLUMNS)
+                chunk.changed({ids.META: Struct({**chunk.struct(ids.META), 99: UNKNOWN})})
+                for chunk in group.structs(ids.COLUMNS)
             ]
             chunks = [Struct({**chunk, 99: UNKNOWN}) for chunk in chunks]
-            groups.append(Struct({**group.changed({footer.COLUMNS: structs(chunks)}), 99: UNKNOWN}))
-        elements = [Struct({**item, 99: UNKNOWN}) for item in found.structs(footer.SCHEMA)]
-        changes = {footer.SCHEMA: structs(elements), footer.GROUPS: structs(groups)}
+            groups.append(Struct({**group.changed({ids.COLUMNS: structs(chunks)}), 99: UNKNOWN}))
+        elements = [Struct({**item, 99: UNKNOWN}) for item in found.structs(ids.SCHEMA)]
+        changes = {ids.SCHEMA: structs(elements), ids.GROUPS: structs(groups)}
         return Struct({**found.changed(dict(changes)), 99: UNKNOWN})
 
     return edited(content, edit)
@@ -80,8 +81,8 @@ def test_fields_that_nobody_here_knows_survive(fields: Fields) -> None:
     assert [e[99] for e in new.root.elements() if 99 in e] == unchanged
     for before, after in zip(old.groups, new.groups, strict=True):
         assert after[99] == UNKNOWN
-        chunks = after.structs(footer.COLUMNS)
-        assert [c for c in chunks if 99 in c] == before.structs(footer.COLUMNS)
+        chunks = after.structs(ids.COLUMNS)
+        assert [c for c in chunks if 99 in c] == before.structs(ids.COLUMNS)
 
 
 def test_a_new_field_of_a_struct_follows_its_other_leaves() -> None:
@@ -116,7 +117,7 @@ def test_rows_are_no_longer_sorted_by_tags_that_were_replaced() -> None:
 def test_each_leaf_has_its_order(fields: Fields) -> None:
     for content in (packed(table()), packed(table(), row_group_size=2)):
         new = tree(rewritten("m.parquet", content, TAGS, fields))
-        assert len(new.tree.structs(footer.COLUMN_ORDERS)) == new.root.leaves
+        assert len(new.tree.structs(ids.COLUMN_ORDERS)) == new.root.leaves
 
 
 def test_no_row_groups_stay_as_they_are() -> None:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from tasks.errors import ManifestError
-from tasks.manifests import Fields, format_of
-from tasks.manifests import parquet_footer as footer
+from tasks.manifests import Fields, format_of, parquet_footer
+from tasks.manifests import parquet_ids as ids
 from tasks.manifests.thrift_compact import BINARY, Field, Struct, structs
 from tests.manifests.parquet_files import edited, encrypted, packed, table, without_groups
 from tests.manifests.strategies import read, rewritten
@@ -22,7 +22,7 @@ def in_schema(edit: Callable[[list[Struct]], list[Struct]]) -> bytes:
     """The small file with another schema."""
     return edited(
         packed(SMALL, store_schema=False),
-        lambda tree: tree.changed({footer.SCHEMA: structs(edit(tree.structs(footer.SCHEMA)))}),
+        lambda tree: tree.changed({ids.SCHEMA: structs(edit(tree.structs(ids.SCHEMA)))}),
     )
 
 
@@ -30,9 +30,9 @@ def in_chunks(edit: Callable[[Struct], Struct]) -> bytes:
     """The small file with other column chunks."""
 
     def edit_tree(tree: Struct) -> Struct:
-        (group,) = tree.structs(footer.GROUPS)
-        chunks = structs(edit(chunk) for chunk in group.structs(footer.COLUMNS))
-        return tree.changed({footer.GROUPS: structs([group.changed({footer.COLUMNS: chunks})])})
+        (group,) = tree.structs(ids.GROUPS)
+        chunks = structs(edit(chunk) for chunk in group.structs(ids.COLUMNS))
+        return tree.changed({ids.GROUPS: structs([group.changed({ids.COLUMNS: chunks})])})
 
     return edited(packed(SMALL), edit_tree)
 
@@ -40,21 +40,19 @@ def in_chunks(edit: Callable[[Struct], Struct]) -> bytes:
 def in_meta(number: int, value: int) -> bytes:
     """The small file with another value in the metadata of its column chunks."""
     return in_chunks(
-        lambda chunk: chunk.changed(
-            {footer.META: chunk.struct(footer.META).changed({number: value})}
-        )
+        lambda chunk: chunk.changed({ids.META: chunk.struct(ids.META).changed({number: value})})
     )
 
 
 def renamed(name: bytes) -> bytes:
-    return in_schema(lambda elements: [*elements[:-1], elements[-1].changed({footer.NAME: name})])
+    return in_schema(lambda elements: [*elements[:-1], elements[-1].changed({ids.NAME: name})])
 
 
 def with_arrow_schema(schema: pa.Schema | None) -> bytes:
     """The small file with another Arrow schema, or with bytes that are none."""
     value = base64.b64encode(schema.serialize().to_pybytes() if schema else b"no schema")
     pair = Struct({1: Field(BINARY, b"ARROW:schema"), 2: Field(BINARY, value)})
-    return edited(packed(SMALL), lambda tree: tree.changed({footer.KEY_VALUES: structs([pair])}))
+    return edited(packed(SMALL), lambda tree: tree.changed({ids.KEY_VALUES: structs([pair])}))
 
 
 def nested(levels: int) -> bytes:
@@ -76,11 +74,11 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "no column": (lambda: packed(pa.table({"clips": ["a"]})), "has no column 'videos'"),
     "columns in other files": (
         lambda: in_chunks(lambda c: Struct({1: Field(BINARY, b"part-0"), **c})), "other files"),
-    "pages behind the end": (lambda: in_meta(footer.DATA_PAGE, 10**9), "outside of"),
-    "a size below zero": (lambda: in_meta(footer.COMPRESSED, -1), "outside of the data"),
-    "a size beyond 64 bits": (lambda: in_meta(footer.COMPRESSED, 2**63 - 1), "outside of the"),
+    "pages behind the end": (lambda: in_meta(ids.DATA_PAGE, 10**9), "outside of"),
+    "a size below zero": (lambda: in_meta(ids.COMPRESSED, -1), "outside of the data"),
+    "a size beyond 64 bits": (lambda: in_meta(ids.COMPRESSED, 2**63 - 1), "outside of the"),
     "rows that do not add up": (
-        lambda: edited(packed(SMALL), lambda tree: tree.changed({footer.ROWS: 3})), "3 rows, 2 in"),
+        lambda: edited(packed(SMALL), lambda tree: tree.changed({ids.ROWS: 3})), "3 rows, 2 in"),
     "other rows than the footer says": (
         lambda: edited(packed(SMALL), with_rows(3)), "2 rows, not 3|number|rows"),
     "an Arrow schema of other columns": (
@@ -96,9 +94,9 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
 
 def with_rows(rows: int) -> Callable[[Struct], Struct]:
     def edit(tree: Struct) -> Struct:
-        (group,) = tree.structs(footer.GROUPS)
-        groups = structs([group.changed({footer.GROUP_ROWS: rows})])
-        return tree.changed({footer.ROWS: rows, footer.GROUPS: groups})
+        (group,) = tree.structs(ids.GROUPS)
+        groups = structs([group.changed({ids.GROUP_ROWS: rows})])
+        return tree.changed({ids.ROWS: rows, ids.GROUPS: groups})
 
     return edit
 
@@ -118,7 +116,7 @@ def test_tags_alone_in_the_first_column_are_refused() -> None:
 
 
 def test_a_large_footer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footer, "MAX_FOOTER_BYTES", 100)
+    monkeypatch.setattr(parquet_footer, "MAX_FOOTER_BYTES", 100)
     with pytest.raises(ManifestError, match="its footer is larger than"):
         read("m.parquet", packed(SMALL))
 

@@ -1,4 +1,4 @@
-"""The copies of a Parquet file's schema that writers keep in its key-value metadata.
+"""Add the new column to the copies of a Parquet file's schema in its key-value metadata.
 
 Readers trust them: Spark does not show a column that its copy does not have, and Arrow ignores a
 copy that has another number of columns.
@@ -11,22 +11,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.manifests.parquet_footer import Insertion, UnsupportedError
-from tasks.manifests.thrift_compact import Struct
-
-KEY, VALUE = 1, 2  # of a KeyValue
+from tasks.manifests import parquet_ids as ids
+from tasks.manifests.parquet_reader import is_list, is_text
+from tasks.manifests.parquet_schema import Insertion, UnsupportedError
+from tasks.manifests.thrift_compact import Struct, structs
 
 Path = Sequence[tuple[str, Insertion]]
 """A column's name and its position among the other columns. For a field of a struct, the name and
 the position of the struct come first."""
 
 
-def with_column(pairs: Sequence[Struct], path: Path, field: pa.Field) -> list[Struct]:
-    """The key-value metadata of a footer with a new column in each copy of the schema.
+def with_column(tree: Struct, path: Path, field: pa.Field) -> Struct:
+    """Return a FileMetaData with a new column in each copy of the schema.
 
     Args:
-        pairs: the KeyValues.
-        path: where the column is.
+        path: the position of the column.
         field: the column itself: lists of text, or a new struct that has such a field.
 
     Raises:
@@ -37,33 +36,15 @@ def with_column(pairs: Sequence[Struct], path: Path, field: pa.Field) -> list[St
         b"org.apache.spark.sql.parquet.row.metadata": _in_spark,
         b"pandas": _in_pandas,
     }
+    if ids.KEY_VALUES not in tree:
+        return tree
     changed = []
-    for pair in pairs:
-        edit = edits.get(pair.binary(KEY))
-        if edit and VALUE in pair:
-            pair = pair.changed({VALUE: edit(pair.binary(VALUE), path, field)})
+    for pair in tree.structs(ids.KEY_VALUES):
+        edit = edits.get(pair.binary(ids.KEY))
+        if edit and ids.VALUE in pair:
+            pair = pair.changed({ids.VALUE: edit(pair.binary(ids.VALUE), path, field)})
         changed.append(pair)
-    return changed
-
-
-def holds_text_lists(arrow_type: pa.DataType) -> bool:
-    """Whether values of this type are lists of strings, of any width or encoding."""
-    return is_list(arrow_type) and is_text(arrow_type.value_type)
-
-
-def is_list(arrow_type: pa.DataType) -> bool:
-    return bool(pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type))
-
-
-def is_text(arrow_type: pa.DataType) -> bool:
-    types = pa.types
-    if types.is_dictionary(arrow_type):
-        arrow_type = arrow_type.value_type
-    return bool(
-        types.is_string(arrow_type)
-        or types.is_large_string(arrow_type)
-        or types.is_string_view(arrow_type)
-    )
+    return tree.changed({ids.KEY_VALUES: structs(changed)})
 
 
 def _in_arrow(value: bytes, path: Path, field: pa.Field) -> bytes:
@@ -92,7 +73,7 @@ def _in_fields(fields: Sequence[pa.Field], path: Path, field: pa.Field) -> list[
         if not pa.types.is_struct(old.type):
             raise UnsupportedError(f"its {name!r} is no struct")
         old = old.with_type(pa.struct(_in_fields(list(old.type), rest, field)))
-    elif not holds_text_lists(old.type):
+    elif not (is_list(old.type) and is_text(old.type.value_type)):
         old = old.with_type(field.type)
     return position.into(fields, old)
 
@@ -113,22 +94,19 @@ def _add_to_spark(struct: dict[str, Any], path: Path, field: pa.Field) -> bool:
     if rest:
         kind = old.get("type") if old else None
         return isinstance(kind, dict) and _add_to_spark(kind, rest, field)
-    kind = _spark_type(field.type)
+    new = _spark_field(field)
     if old is None:
-        fields.append({"name": name, "type": kind, "nullable": True, "metadata": {}})
+        fields.append(new)
     else:
-        old["type"] = kind
+        old["type"] = new["type"]
     return True
 
 
-def _spark_type(arrow_type: pa.DataType) -> dict[str, Any]:
-    if not pa.types.is_struct(arrow_type):
-        return {"type": "array", "elementType": "string", "containsNull": True}
-    fields = [
-        {"name": child.name, "type": _spark_type(child.type), "nullable": True, "metadata": {}}
-        for child in arrow_type
-    ]
-    return {"type": "struct", "fields": fields}
+def _spark_field(field: pa.Field) -> dict[str, Any]:
+    kind: dict[str, Any] = {"type": "array", "elementType": "string", "containsNull": True}
+    if pa.types.is_struct(field.type):
+        kind = {"type": "struct", "fields": [_spark_field(child) for child in field.type]}
+    return {"name": field.name, "type": kind, "nullable": True, "metadata": {}}
 
 
 def _in_pandas(value: bytes, path: Path, field: pa.Field) -> bytes:
@@ -137,15 +115,14 @@ def _in_pandas(value: bytes, path: Path, field: pa.Field) -> bytes:
     if len(path) > 1 or not isinstance(columns, list):
         return value  # it says nothing of the fields of a struct
     name = path[0][0]
-    kind = "object" if pa.types.is_struct(field.type) else "list[unicode]"
-    entry = {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": "object",
-             "metadata": None}  # fmt: skip
-    for number, column in enumerate(columns):
+    for column in columns:
         if isinstance(column, dict) and column.get("field_name", column.get("name")) == name:
-            columns[number] = column | {"pandas_type": kind, "numpy_type": "object"}
             break
     else:
-        columns.append(entry)
+        column = {"name": name, "field_name": name, "metadata": None}
+        columns.append(column)
+    kind = "object" if pa.types.is_struct(field.type) else "list[unicode]"
+    column |= {"pandas_type": kind, "numpy_type": "object"}
     return json.dumps(schema).encode()
 
 

@@ -1,0 +1,128 @@
+"""Read the videos and the tags of a Parquet file, and nothing of its other columns.
+
+pyarrow reads the file through a footer that has only these: in the others, some damage ends the
+process (std::terminate).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.manifests import Fields
+from tasks.manifests import parquet_ids as ids
+from tasks.manifests.parquet_file import Spliced
+from tasks.manifests.parquet_footer import Footer, closed
+from tasks.manifests.parquet_schema import Node, UnsupportedError
+from tasks.manifests.thrift_compact import I64, STRUCT, Field, MalformedError, Struct, structs
+
+_BATCH_ROWS = 16_384
+# CREATED_BY: readers look there for the faults of old writers.
+_FILE_FIELDS = (ids.VERSION, ids.SCHEMA, ids.ROWS, ids.GROUPS, ids.CREATED_BY)
+# Nothing of statistics or indexes.
+_META_FIELDS = (*range(ids.PHYSICAL_TYPE, ids.COMPRESSED + 1), ids.DATA_PAGE, ids.DICTIONARY_PAGE)
+
+
+class Reader:
+    """Reads some columns of a file.
+
+    Args:
+        columns: each column, and the index of its first leaf in the file.
+    """
+
+    def __init__(
+        self, source: BinaryIO, footer: Footer, columns: Sequence[tuple[int, Node]]
+    ) -> None:
+        self._groups = footer.groups
+        end = closed(_narrowed(footer, columns))
+        self._file = pq.ParquetFile(Spliced(source, footer.start, end))
+        self.schema: pa.Schema = self._file.schema_arrow
+
+    def batches(self, group: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a row group.
+
+        Raises:
+            MalformedError: their number is not what the footer says.
+        """
+        expected, rows = self._groups[group].integer(ids.GROUP_ROWS), 0
+        for batch in self._file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
+            _validate(batch)
+            rows += batch.num_rows
+            yield batch
+        if rows != expected:
+            raise MalformedError(f"row group {group + 1} has {rows} rows, not {expected}")
+
+
+def _narrowed(footer: Footer, columns: Sequence[tuple[int, Node]]) -> Struct:
+    """Return a FileMetaData of the same data with only these columns."""
+    leaves = [first + n for first, column in columns for n in range(column.leaves)]
+    groups = []
+    for group in footer.groups:
+        chunks = group.structs(ids.COLUMNS)
+        kept = group.only((ids.COLUMNS, ids.TOTAL_BYTES, ids.GROUP_ROWS))
+        groups.append(kept.changed({ids.COLUMNS: structs(_of_values(chunks[n]) for n in leaves)}))
+    root = footer.root.with_children([column for _, column in columns])
+    return footer.tree.only(_FILE_FIELDS).changed(
+        {ids.SCHEMA: structs(root.elements()), ids.GROUPS: structs(groups)}
+    )
+
+
+def _of_values(chunk: Struct) -> Struct:
+    meta = chunk.struct(ids.META).only(_META_FIELDS)
+    return Struct({ids.FILE_OFFSET: Field(I64, 0), ids.META: Field(STRUCT, meta)})
+
+
+def _validate(batch: pa.RecordBatch) -> None:
+    """Refuse what a damaged page may be read as: offsets that point outside of their values."""
+    batch.validate()
+    for column in batch.columns:
+        # As bytes: text that is not UTF-8 is a fault of its row alone.
+        column.cast(_without_text(column.type)).validate(full=True)
+
+
+def _without_text(arrow_type: pa.DataType) -> pa.DataType:
+    if is_text(arrow_type):
+        return pa.binary()
+    if is_list(arrow_type):
+        return pa.list_(arrow_type.value_field.with_type(_without_text(arrow_type.value_type)))
+    if pa.types.is_struct(arrow_type):
+        return pa.struct([field.with_type(_without_text(field.type)) for field in arrow_type])
+    return arrow_type
+
+
+def check_types(schema: pa.Schema, fields: Fields, with_tags: bool) -> None:
+    """Refuse a table in which no row could be tagged: the types hold for all of them.
+
+    Args:
+        schema: of the videos and, with ``with_tags``, of the tags or the struct with them.
+    """
+    videos = schema.field(0).type
+    item = videos.value_type if is_list(videos) else videos
+    if not (is_text(item) or pa.types.is_null(item)):
+        raise UnsupportedError(f"its column {fields.videos!r} is {videos}, not paths")
+    if not with_tags:
+        return
+    tags = schema.field(1).type
+    if fields.meta is not None:
+        tags = tags.field(0).type
+    item = tags.value_type if is_list(tags) else tags
+    if not (pa.types.is_null(item) or (is_list(tags) and is_text(item))):
+        raise UnsupportedError(f"its column {fields.tags!r} is {tags}, not lists of text")
+
+
+def is_list(arrow_type: pa.DataType) -> bool:
+    """Whether values of this type are lists, with offsets of either width."""
+    return bool(pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type))
+
+
+def is_text(arrow_type: pa.DataType) -> bool:
+    """Whether values of this type are strings, of any width or encoding."""
+    types = pa.types
+    if types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    return bool(
+        types.is_string(arrow_type)
+        or types.is_large_string(arrow_type)
+        or types.is_string_view(arrow_type)
+    )

@@ -1,0 +1,162 @@
+"""The schema of a Parquet file as a tree of columns, and the position of a new one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tasks.manifests import parquet_ids as ids
+from tasks.manifests.thrift_compact import MalformedError, Struct
+
+_BYTE_ARRAY, _MAX_TYPE = 6, 7
+_REQUIRED, _OPTIONAL, _REPEATED = range(3)
+_MAX_NESTING = 64  # readers recurse
+
+T = TypeVar("T")
+
+
+class UnsupportedError(ValueError):
+    """The file may be sound, but a column cannot be added to it."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A column with values (a leaf), or a group of columns.
+
+    Attributes:
+        element: its SchemaElement.
+        children: the columns of a group.
+    """
+
+    element: Struct
+    children: tuple["Node", ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.element.binary(ids.NAME).decode()
+
+    @property
+    def is_required(self) -> bool:
+        return self.element.integer(ids.REPETITION, _REQUIRED) == _REQUIRED
+
+    @property
+    def is_repeated(self) -> bool:
+        return self.element.integer(ids.REPETITION, _REQUIRED) == _REPEATED
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether it says what it means, as lists and maps do."""
+        return ids.CONVERTED_TYPE in self.element or ids.LOGICAL_TYPE in self.element
+
+    @property
+    def is_struct(self) -> bool:
+        return bool(self.children) and not self.is_annotated and not self.is_repeated
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of byte arrays in three levels, whatever their names are."""
+        if not self.is_annotated or self.is_repeated or len(self.children) != 1:
+            return False
+        middle = self.children[0]
+        if not middle.is_repeated or len(middle.children) != 1:
+            return False
+        item = middle.children[0]
+        return not item.is_repeated and item.element.integer(ids.TYPE, -1) == _BYTE_ARRAY
+
+    @property
+    def leaves(self) -> int:
+        """How many leaves it holds; one if it is a leaf."""
+        return 1 if ids.TYPE in self.element else sum(child.leaves for child in self.children)
+
+    def leaves_before(self, index: int) -> int:
+        """Count the leaves of the children before this one."""
+        return sum(child.leaves for child in self.children[:index])
+
+    def index(self, name: str) -> int | None:
+        """Find the child of this name, if there is one."""
+        found = [number for number, child in enumerate(self.children) if child.name == name]
+        if len(found) > 1:
+            raise UnsupportedError(f"has {len(found)} columns {name!r}")
+        return found[0] if found else None
+
+    def with_children(self, children: Sequence["Node"]) -> "Node":
+        """Make the same group of other columns."""
+        return Node(self.element.changed({ids.CHILDREN: len(children)}), tuple(children))
+
+    def elements(self) -> Iterator[Struct]:
+        """Yield its part of the schema as a footer has it, depth first."""
+        yield self.element
+        for child in self.children:
+            yield from child.elements()
+
+    def chains(self) -> Iterator[tuple[Struct, ...]]:
+        """Yield, for each leaf, the elements from this one down to it, groups without the counts
+        of their children."""
+        if ids.TYPE in self.element:
+            yield (self.element,)
+        own = self.element.only(self.element.keys() - {ids.CHILDREN})
+        for child in self.children:
+            for chain in child.chains():
+                yield (own, *chain)
+
+
+def parse_schema(elements: Sequence[Struct]) -> Node:
+    """Make a tree of the elements of a footer.
+
+    Raises:
+        MalformedError: they are no schema.
+        UnsupportedError: they are nested too deeply.
+        UnicodeDecodeError: a name is not UTF-8.
+    """
+    remaining = iter(elements)
+    root = _parse(remaining, 0)
+    if next(remaining, None) is not None:
+        raise MalformedError("its schema has more columns than it says")
+    return root
+
+
+def _parse(elements: Iterator[Struct], depth: int) -> Node:
+    element = next(elements, None)
+    if element is None:
+        raise MalformedError("its schema has fewer columns than it says")
+    if depth > _MAX_NESTING:
+        raise UnsupportedError(f"has columns nested in more than {_MAX_NESTING} levels")
+    element.check(ids.ELEMENT_TYPES)
+    element.binary(ids.NAME).decode()
+    if element.integer(ids.REPETITION, _REQUIRED) not in (_REQUIRED, _OPTIONAL, _REPEATED):
+        raise MalformedError("a column is neither required nor optional nor repeated")
+    count = element.integer(ids.CHILDREN, 0)
+    if ids.TYPE in element:
+        if count or not 0 <= element.integer(ids.TYPE) <= _MAX_TYPE:
+            raise MalformedError("a column has an unknown type")
+    elif count < (depth > 0):
+        raise MalformedError("a group has no columns")
+    return Node(element, tuple(_parse(elements, depth + 1) for _ in range(count)))
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """The position of a new value in a sequence.
+
+    Attributes:
+        index: its index, counted without the value that it replaces.
+        old: index of the value that it replaces, if any.
+    """
+
+    index: int
+    old: int | None = None
+
+    def into(self, values: Sequence[T], new: T) -> list[T]:
+        """Return the values with the new one among them."""
+        result = list(values)
+        if self.old is not None:
+            del result[self.old]
+        result.insert(self.index, new)
+        return result
+
+    def moved(self, index: int) -> int | None:
+        """Return the later index of a value that was at ``index``, None for the replaced one."""
+        if index == self.old:
+            return None
+        if self.old is not None and index > self.old:
+            index -= 1
+        return index + (index >= self.index)
