@@ -16,17 +16,17 @@ are left out where they are the last in the file (since they were written here).
 import io
 from collections.abc import Iterator
 from itertools import accumulate, pairwise, repeat
-from shutil import copyfileobj
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
 from tasks.manifests.parquet_check import Digest, digest, verify
 from tasks.manifests.parquet_column import TagColumn
-from tasks.manifests.parquet_file import Spliced, refusing
+from tasks.manifests.parquet_file import refusing
 from tasks.manifests.record import videos_of
 
 _COPY_BYTES = 1 << 20
@@ -48,7 +48,9 @@ class Parquet:
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
         end = io.BytesIO()
         keep = self.extend(source, end, fields, tag)
-        copyfileobj(Spliced(source, keep, end.getvalue()), target, _COPY_BYTES)
+        source.seek(0)
+        _copy(source, target, keep)
+        target.write(end.getbuffer())
 
     def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
         """As :meth:`rewrite`, but write to ``target`` only what follows the bytes of ``source``
@@ -159,3 +161,12 @@ def _replaced(old: pa.Array, kind: pa.DataType, changes: dict[int, list[str]]) -
     sources = np.arange(len(kept))
     sources[list(changes)] = len(kept) + np.arange(len(changes))
     return pa.concat_arrays([kept, pa.array(changes.values(), kind)]).take(pa.array(sources))
+
+
+def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
+    while size:
+        part = source.read(min(size, _COPY_BYTES))
+        if not part:
+            raise ManifestError("", "has become shorter while it was read")
+        target.write(part)
+        size -= len(part)

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,9 +41,11 @@ class TagColumn:
     """
 
     def __init__(self, source: BinaryIO, fields: Fields) -> None:
-        self.fields, self.footer = fields, Footer.read(source)
+        # What the source raises is told from what is wrong with the file.
+        whole = Spliced(source, source.seek(0, io.SEEK_END), b"")
+        self.fields, self.footer = fields, Footer.read(cast(BinaryIO, whole))
         # For pyarrow's own checks of what is not read here.
-        pq.read_metadata(Spliced(source, source.seek(0, io.SEEK_END), b""))
+        pq.read_metadata(whole)
         if any(group.integer(ids.GROUP_ROWS) > _MAX_GROUP_ROWS for group in self.footer.groups):
             raise UnsupportedError(f"has a row group of more than {_MAX_GROUP_ROWS} rows")
         root = self.footer.root

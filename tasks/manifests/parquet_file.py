@@ -17,10 +17,7 @@ class _SourceError(Exception):
 
 
 class Spliced(io.RawIOBase):
-    """The first ``length`` bytes of ``source``, and ``tail`` behind them.
-
-    Raises ManifestError where ``source`` has become shorter.
-    """
+    """The first ``length`` bytes of ``source``, and ``tail`` behind them."""
 
     def __init__(self, source: BinaryIO, length: int, tail: bytes) -> None:
         self._source, self._length, self._tail = source, length, tail
@@ -45,8 +42,7 @@ class Spliced(io.RawIOBase):
         if size is not None and size >= 0:
             end = min(end, self._position + size)
         parts = []
-        while self._position < end:
-            part = self._part(end)
+        while self._position < end and (part := self._part(end)):
             parts.append(part)
             self._position += len(part)
         return b"".join(parts)
@@ -57,12 +53,11 @@ class Spliced(io.RawIOBase):
             return self._tail[start : end - self._length]
         try:
             self._source.seek(self._position)
-            part = self._source.read(min(end, self._length) - self._position)
+            return self._source.read(min(end, self._length) - self._position)
+        except _SourceError:
+            raise
         except Exception as error:
             raise _SourceError from error
-        if not part:
-            raise ManifestError("", "has become shorter while it was read")
-        return part
 
 
 @contextmanager

@@ -169,13 +169,19 @@ def test_what_the_source_raises_is_not_the_fault_of_the_file() -> None:
         reads = 0
 
         def read(self, size: int | None = -1, /) -> bytes:
-            self.reads += 1
-            if self.reads > 3:
+            self.reads -= 1
+            if not self.reads:
                 raise TimeoutError("no answer")
             return super().read(size)
 
-    with pytest.raises(TimeoutError, match="no answer"):
-        list(format_of("m.parquet").read(Broken(packed(table())), Fields()))
+    source = Broken(packed(table()))
+    parquet = format_of("m.parquet")
+    parquet.rewrite(source, io.BytesIO(), Fields(), lambda _: ["T"])
+    for reads in range(1, 1 - source.reads):
+        source = Broken(packed(table()))
+        source.reads = reads
+        with pytest.raises(TimeoutError, match="no answer"):
+            parquet.rewrite(source, io.BytesIO(), Fields(), lambda _: ["T"])
 
 
 def test_no_row_groups_is_no_fault() -> None:
