@@ -77,6 +77,7 @@ class Summary:
         failures: the videos that failed, by kind.
         problems: a sentence for each manifest that was left as it is.
         rows: what came of each manifest in which a sample was to be tagged.
+        computed_on: device and number format of the model, "" when it was not needed.
         report: URL of the page that was written, or None.
     """
 
@@ -95,6 +96,7 @@ class Summary:
     failures: dict[str, FailureGroup] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     rows: list[ManifestRow] = field(default_factory=list)
+    computed_on: str = ""
     report: str | None = None
 
     @classmethod

@@ -151,7 +151,8 @@ def tag_videos(
                 checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
                 with summary.timed("load the model"):
                     tagger = Tagger.load(checkpoint, channels, device, dtype, batch_size)
-                log.info("the model computes on %s", tagger.describe())
+                summary.computed_on = tagger.describe()
+                log.info("the model computes on %s", summary.computed_on)
                 with on_terminal(log.info) as shown:
                     units = tag_units(videos, tagger, folder)
                     for unit in track(units, summary.videos, [shown, ProgressArtifact()]):

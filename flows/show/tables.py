@@ -21,6 +21,8 @@ def counts(summary: Summary) -> pd.DataFrame:
         "time": f"{summary.seconds:,.1f} s",
         "slowest stage": _stage(summary),
     }
+    if summary.computed_on:
+        rows["the model computed on"] = summary.computed_on
     return pd.DataFrame(rows.items(), columns=["this run", "count"])
 
 
@@ -50,10 +52,10 @@ def stage_chart(summary: Summary) -> str:
 def failures(summary: Summary) -> pd.DataFrame:
     """The failed videos by kind, the most frequent first, with examples."""
     rows = [
-        {"reason": kind, "videos": group.videos, "examples": group.examples}
+        {"error": kind, "videos": group.videos, "examples": group.examples}
         for kind, group in summary.failures.items()
     ]
-    table = pd.DataFrame(rows, columns=["reason", "videos", "examples"])
+    table = pd.DataFrame(rows, columns=["error", "videos", "examples"])
     return table.sort_values("videos", ascending=False, kind="stable")
 
 

@@ -36,6 +36,7 @@ KEYS = {
     "cached": int,
     "seconds": float,
     "bytes_read": int,
+    "computed_on": str,
     "stages": dict,
     "tags": dict,
     "failures": dict,

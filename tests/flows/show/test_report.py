@@ -54,7 +54,7 @@ def test_failures_are_grouped_with_a_few_examples() -> None:
         "corrupt": FailureGroup(1000, ["0.mp4: no frame", "1.mp4: no frame", "2.mp4: no frame"]),
         "missing": FailureGroup(1, ["x.mp4: gone"]),
     }
-    assert list(tables.failures(summary)["reason"]) == ["corrupt", "missing"]
+    assert list(tables.failures(summary)["error"]) == ["corrupt", "missing"]
 
 
 def test_many_tags_become_twenty_and_the_others() -> None:
