@@ -113,7 +113,8 @@ class Cache:
         Raises:
             ConfigurationError: the store refuses, or does not answer.
         """
-        path, content = f"{self._root}/{_PROBE}", uuid.uuid4().bytes
+        # A name of its own: another run may probe at the same time, and remove what it wrote.
+        path, content = f"{self._root}/{_PROBE}-{uuid.uuid4().hex}", b"can be written"
         try:
             with translated():
                 if self.is_local:  # s3fs would make the bucket
