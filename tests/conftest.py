@@ -133,7 +133,8 @@ def s3() -> Iterator[S3Server]:
         patch.setenv("AWS_DEFAULT_REGION", REGION)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         _forget_file_systems()
-        found.client = boto3.client("s3")
+        # Not boto3.client(): that keeps the credentials of the first test that called it.
+        found.client = boto3.Session().client("s3")
         yield found
         _forget_file_systems()
     server.shutdown()

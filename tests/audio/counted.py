@@ -44,7 +44,7 @@ class CountedS3:
 
     @property
     def client(self) -> Any:
-        return boto3.client("s3", endpoint_url=self.endpoint)
+        return boto3.Session().client("s3", endpoint_url=self.endpoint)
 
     def put(self, path: Path, key: str | None = None) -> tuple[str, Identity]:
         """Store a file; its URL and identity."""

@@ -141,7 +141,7 @@ class TestRclone(S3Contract):
         monkeypatch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
         client_class = fsspec.get_filesystem_class("s3")
         client_class.clear_instance_cache()
-        self.client = boto3.client("s3")
+        self.client = boto3.Session().client("s3")
         bucket = f"bucket-{uuid4().hex[:12]}"
         self.client.create_bucket(Bucket=bucket)
         yield f"s3://{bucket}/data"
