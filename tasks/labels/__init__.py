@@ -1,0 +1,20 @@
+"""From a model's logits to what is said of a video: the tag, scores, a timeline.
+
+Nothing here needs the model: another aggregate, label map or threshold is computed from the same
+logits.
+"""
+
+from tasks.labels.activation import Activation, activation_of
+from tasks.labels.answer import Answer, video_tags
+from tasks.labels.label_map import LabelMap
+from tasks.labels.provenance import parse_provenance, provenance
+
+__all__ = [
+    "Activation",
+    "Answer",
+    "LabelMap",
+    "activation_of",
+    "parse_provenance",
+    "provenance",
+    "video_tags",
+]

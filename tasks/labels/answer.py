@@ -1,0 +1,132 @@
+"""What is said of a video, by its logits and by what the user asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.errors import ConfigurationError
+from tasks.labels.activation import Activation, Probabilities, probabilities
+from tasks.labels.label_map import LabelMap
+from tasks.labels.timeline import timeline
+from tasks.scores import VideoScores
+from tasks.tags import EMPTY, Score, VideoTags
+
+Aggregate = Literal["mean", "max"]
+
+SCORE_DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the user wants to know of a video.
+
+    Attributes:
+        aggregate: how the windows become one score a label. ``mean`` ranks by how much of the video
+            it is; ``max`` by whether it is in there at all, and grows with the windows.
+        top_k: the most labels in the scores.
+        min_score: the least score of a label among them; the tag is there whatever its score.
+        groups: rolls labels up to groups; the tag, scores and timeline are the groups' then.
+        scores: whether scores are asked for.
+        timeline: whether a timeline is.
+    """
+
+    aggregate: Aggregate = "mean"
+    top_k: int = 5
+    min_score: float = 0.1
+    groups: LabelMap | None = None
+    scores: bool = False
+    timeline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.aggregate not in ("mean", "max"):
+            raise ConfigurationError(f"There is no aggregate {self.aggregate!r}: use mean or max.")
+        if self.top_k < 1:
+            raise ConfigurationError(f"Top-k must be 1 or more, not {self.top_k}.")
+        if not 0 <= self.min_score <= 1:
+            raise ConfigurationError(f"The least score is 0 to 1, not {self.min_score}.")
+
+
+def video_tags(
+    scores: VideoScores,
+    labels: Sequence[str],
+    activation: Activation,
+    window_seconds: float,
+    answer: Answer,
+) -> VideoTags:
+    """Return what is said of a video: EMPTY when it has no window.
+
+    Probabilities are aggregated, never logits. The tag is the top of the aggregate; of equal ones
+    the label that comes first in more windows, then the first in the model's order. So the tag of
+    one window without a map is the label of its highest logit.
+
+    Args:
+        scores: of the model.
+        labels: the model's, by column of its logits.
+        activation: that the logits are made for.
+        window_seconds: length of a whole window.
+        answer: what is asked for.
+    """
+    if not len(scores):
+        return VideoTags(EMPTY, [] if answer.scores else None, [] if answer.timeline else None)
+    names, rolled, tops = _roll_up(scores, labels, activation, answer.groups)
+    totals = rolled.mean(0) if answer.aggregate == "mean" else rolled.max(0)
+    wins = np.bincount(tops, minlength=len(names))
+    seconds = np.full(len(scores), window_seconds)
+    order = np.lexsort((-wins, -totals))  # stable: then by the model's order
+    return VideoTags(
+        names[order[0]],
+        _scores(names, totals, rolled.max(0), order, answer) if answer.scores else None,
+        timeline(scores.starts, seconds, rolled, tops, names) if answer.timeline else None,
+    )
+
+
+def _roll_up(
+    scores: VideoScores, labels: Sequence[str], activation: Activation, groups: LabelMap | None
+) -> tuple[Sequence[str], Probabilities, npt.NDArray[np.integer]]:
+    """Return the names, the probability of each in each window, and the top of each window."""
+    by_label = probabilities(scores.logits, activation)
+    if groups is None:
+        return labels, by_label, scores.top
+    members = _members(groups, tuple(labels))
+    # By the highest: sixty labels of little probability are no sixty reasons.
+    rolled = np.maximum.reduceat(by_label[:, members.columns], members.offsets, axis=1)
+    return members.names, rolled, members.group_of[scores.top]
+
+
+class _Members(NamedTuple):
+    """The labels of each group: their columns, group by group, and where each group begins."""
+
+    names: Sequence[str]
+    columns: npt.NDArray[np.integer]
+    offsets: npt.NDArray[np.integer]
+    group_of: npt.NDArray[np.integer]
+
+
+@lru_cache(maxsize=4)  # a run has one, and millions of videos
+def _members(groups: LabelMap, labels: tuple[str, ...]) -> _Members:
+    names = list(dict.fromkeys(map(groups.group, labels)))
+    group_of = np.array([names.index(groups.group(label)) for label in labels])
+    columns = group_of.argsort(kind="stable")
+    return _Members(names, columns, np.searchsorted(group_of[columns], range(len(names))), group_of)
+
+
+def _scores(
+    names: Sequence[str],
+    totals: npt.NDArray[np.float64],
+    peaks: npt.NDArray[np.float64],
+    order: npt.NDArray[np.integer],
+    answer: Answer,
+) -> list[Score]:
+    listed = [
+        Score(label=names[row], score=_rounded(totals[row]), peak=_rounded(peaks[row]))
+        for row in order[: answer.top_k]
+    ]
+    return listed[:1] + [score for score in listed[1:] if score["score"] >= answer.min_score]
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), SCORE_DIGITS)

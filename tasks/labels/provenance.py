@@ -1,0 +1,64 @@
+"""Where tags come from, in one string: what would have to change for other tags."""
+
+from pathlib import PurePath
+from urllib.parse import quote, unquote
+
+from tasks.audio.window import Channels
+from tasks.labels.answer import Answer
+from tasks.model import Checkpoint, Dtype
+
+_DIGEST_CHARACTERS = 12
+
+
+def provenance(
+    checkpoint: Checkpoint,
+    dtype: Dtype,
+    windows: str | int,
+    channels: Channels,
+    answer: Answer,
+    version: str,
+) -> str:
+    """Return one string for all that decides the tags of a run, the same on every machine::
+
+        model=MIT/ast-...@f826b80; dtype=bfloat16; windows=6; channels=mix; aggregate=mean;
+        label_map=audioset@1f2e3d4c; scores=top 5 from 0.1; version=0.1.0
+
+    What is not asked for (a label map, scores) is left out; of one window, the aggregate too.
+    """
+    parts = {
+        "model": _model(checkpoint),
+        "dtype": dtype,
+        "windows": str(windows),
+        "channels": channels,
+    }
+    if str(windows) not in ("start", "1"):
+        parts["aggregate"] = answer.aggregate
+    if answer.groups is not None:
+        parts["label_map"] = f"{answer.groups.name}@{answer.groups.fingerprint}"
+    if answer.scores:
+        parts["scores"] = f"top {answer.top_k} from {answer.min_score:g}"
+    parts["version"] = version
+    return "; ".join(f"{key}={quote(value, safe=_PLAIN)}" for key, value in parts.items())
+
+
+def parse_provenance(text: str) -> dict[str, str]:
+    """Return the parts of a string that :func:`provenance` made.
+
+    Raises:
+        ValueError: it is another string.
+    """
+    pairs = (part.split("=", 1) for part in text.split("; "))
+    return {key: unquote(value) for key, value in pairs}
+
+
+# Anything but what separates the parts, and what marks an escape.
+_PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in ";=%")
+
+
+def _model(checkpoint: Checkpoint) -> str:
+    """The name and revision; of a local folder, whose path differs by machine, name and content."""
+    named, fingerprint = checkpoint.id.hf_ast, checkpoint.fingerprint
+    algorithm, _, digest = fingerprint.partition(":")
+    if algorithm != "sha256":
+        return fingerprint
+    return f"{PurePath(named).name or 'model'}@{digest[:_DIGEST_CHARACTERS]}"
