@@ -25,6 +25,7 @@ from werkzeug.serving import make_server
 from tasks.manifests import Fields
 from tasks.manifests.files import open_manifest
 from tasks.merge import merge
+from tasks.tags import VideoTags
 
 TEXT = "<__dj__video> a street at night, cars pass by, someone plays the violin <|__dj__eoc|> " * 2
 UNTAGGED_EVERY = 100
@@ -33,8 +34,8 @@ UNTAGGED_EVERY = 100
 class Everything:
     """Outcomes: each video has a label."""
 
-    def get(self, url: str, /) -> str:
-        return "Music"
+    def get(self, url: str, /) -> VideoTags:
+        return VideoTags("Music")
 
 
 def sample(number: int, tagged: bool) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from prefect.futures import PrefectFuture
 
 from tasks.errors import ConfigurationError, Failure, FailureKind, TransientError
 from tasks.extract import ClipHandle, ExtractedUnit, extract_audio
-from tasks.manifests import Fields
+from tasks.manifests import Fields, Retag
 from tasks.merge import Merged, leave, merge_tags
 from tasks.plan import ManifestPlan, Videos
 from tasks.shown import shown, shown_url
 from tasks.tag import TaggedUnit, Tagger, tag_audio
+from tasks.tags import VideoTags
 from tasks.units import unit_size
 
 UNITS_IN_FLIGHT = 3
@@ -63,9 +64,10 @@ class UnitOutcome:
             why = shown(self.unkept)
             yield f"done again by the next run, since the cache cannot be written: {why}"
 
-    def settled(self) -> Iterator[tuple[str, str | Failure]]:
-        """The label or the failure of each URL."""
-        yield from self.labels.items()
+    def settled(self) -> Iterator[tuple[str, VideoTags | Failure]]:
+        """The tags or the failure of each URL."""
+        for url, label in self.labels.items():
+            yield url, VideoTags(label)
         for failed in self.failed:
             yield failed.url, failed
 
@@ -156,11 +158,17 @@ class Merging:
     """The manifests of a run that wait for their videos, in order, and those under way."""
 
     def __init__(
-        self, plans: Sequence[ManifestPlan], fields: Fields, videos: Videos, retag: bool
+        self,
+        plans: Sequence[ManifestPlan],
+        fields: Fields,
+        videos: Videos,
+        retag: Retag,
+        provenance: str | None = None,
     ) -> None:
         self._waiting = deque(plan for plan in plans if plan.needs_merge)
         self._refused = [(plan, plan.error) for plan in plans if plan.error is not None]
-        self._fields, self._videos, self._retag = fields, videos, retag
+        self._fields, self._videos = fields, videos
+        self._retag, self._provenance = retag, provenance
         self._under_way: list[tuple[list[ManifestPlan], PrefectFuture[State[list[Merged]]]]] = []
 
     def up_to(self, manifest: int) -> None:
@@ -190,5 +198,7 @@ class Merging:
     def _submit(self, plans: list[ManifestPlan]) -> None:
         more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
         name = shown_url(plans[0].manifest.target) + more
-        future = merge_tags.submit(name, plans, self._fields, self._videos, self._retag)
+        future = merge_tags.submit(
+            name, plans, self._fields, self._videos, self._retag, self._provenance
+        )
         self._under_way.append((plans, future))

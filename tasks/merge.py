@@ -19,11 +19,12 @@ from tasks.errors import (
     StorageError,
     TransientError,
 )
-from tasks.manifests import ExtendableFormat, Fields, Sample, ledger
+from tasks.manifests import ExtendableFormat, Fields, Retag, Sample, Value, ledger, to_write
 from tasks.manifests.files import open_manifest, replace, writing
 from tasks.plan import ManifestPlan, Videos, explain
 from tasks.shown import shown
 from tasks.storage import Identity, find, join, keeps_start, open_for_reading, parent, scratch
+from tasks.tags import VideoTags
 
 ATTEMPTS = 8
 """Of a merge while others write the manifest, or its store does not answer: some ten seconds."""
@@ -35,8 +36,8 @@ _BUFFER_BYTES = 1 << 20
 class Outcomes(Protocol):
     """What came of the videos of a run."""
 
-    def get(self, url: str, /) -> str | Failure | None:
-        """The label of a video, why it has none, or None when the run does not know it."""
+    def get(self, url: str, /) -> VideoTags | Failure | None:
+        """The tags of a video, why it has none, or None when the run does not know it."""
         ...
 
 
@@ -46,8 +47,8 @@ class MergeResult:
 
     Attributes:
         samples: all in the manifest.
-        tagged: gained tags.
-        skipped: had tags already.
+        tagged: gained a field, or had one replaced.
+        skipped: had all fields already.
         failed: left as they are since a video failed, or the sample itself is odd.
         pending: left as they are since the run does not know a video: the sample came after it
             was planned.
@@ -73,11 +74,13 @@ def merge(
     outcomes: Outcomes,
     *,
     video_root: str | None = None,
-    retag: bool = False,
+    retag: Retag = False,
+    provenance: str | None = None,
 ) -> MergeResult:
     """Write ``source`` with the tags of its videos to ``target``, and the ledger beside it.
 
-    A sample gains tags when all its videos have a label; one without videos gains an empty list.
+    A sample gains the fields that it lacks when all its videos have tags; one without videos gains
+    empty lists.
     With ``source`` as ``target`` nothing is written when there is nothing to add; another target
     is always a full copy. When someone else has written the target meanwhile, theirs is read and
     merged with.
@@ -86,65 +89,87 @@ def merge(
         source: manifest to read.
         target: manifest to write, usually ``source``.
         fields: where in a sample things are.
-        outcomes: label or failure of each video, by URL.
+        outcomes: tags or failure of each video, by URL.
         video_root: base of relative video paths; the folder of ``source`` when None.
-        retag: replace the tags of samples that have some.
+        retag: which samples have the fields replaced that they have.
+        provenance: what made the tags, for the provenance field.
 
     Raises:
         ManifestError: it cannot be read or written.
         ManifestChanged: others wrote it each time it was tried.
         TransientError: a store did not answer, each time it was tried.
     """
+    tagger = _Tagger(fields, outcomes, video_root, retag, provenance)
     for attempt in range(1, ATTEMPTS):
         try:
-            return _merge_once(source, target, _Tagger(fields, outcomes, video_root, retag))
+            return _merge_once(source, target, tagger)
         except (ManifestChanged, TransientError):
             time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.random())
-    return _merge_once(source, target, _Tagger(fields, outcomes, video_root, retag))
+    return _merge_once(source, target, tagger)
 
 
 class _Tagger:
     """Answers for each sample of one pass, and counts."""
 
     def __init__(
-        self, fields: Fields, outcomes: Outcomes, video_root: str | None, retag: bool
+        self,
+        fields: Fields,
+        outcomes: Outcomes,
+        video_root: str | None,
+        retag: Retag,
+        provenance: str | None,
     ) -> None:
-        self.fields, self.video_root, self.retag = fields, video_root, retag
-        self.outcomes = outcomes
+        self.fields, self.outcomes, self.video_root = fields, outcomes, video_root
+        self.retag, self.provenance = retag, provenance
         self.result = MergeResult()
 
     def start(self, source: str, failures: ledger.Ledger) -> None:
         self.result, self.failures = MergeResult(), failures
         self.base = self.video_root or parent(source)
 
-    def __call__(self, sample: Sample) -> list[str] | None:
+    def __call__(self, sample: Sample) -> dict[str, Value] | None:
         self.result.samples += 1
-        if sample.tagged and not self.retag:
+        names = to_write(sample, self.fields, self.retag, self.provenance)
+        if not names:
             self.result.skipped += 1
             return None
         if sample.fault is not None:
             self.failures.add(sample.line, None, FailureKind.MALFORMED, sample.fault)
             self.result.failed += 1
             return None
-        return self._tags(sample)
+        tags = self._tags(sample)
+        if tags is None:
+            return None
+        values = self._values(tags)
+        return {name: values[name] for name in names}
 
-    def _tags(self, sample: Sample) -> list[str] | None:
-        labels: list[str] = []
+    def _tags(self, sample: Sample) -> list[VideoTags] | None:
+        """Find the tags of all videos of a sample; None where one has none."""
+        found: list[VideoTags] = []
         failed = 0
         for video in sample.videos:
             url = join(self.base, video)
             outcome = self.outcomes.get(url)
-            if isinstance(outcome, str):
-                labels.append(outcome)
+            if isinstance(outcome, VideoTags):
+                found.append(outcome)
             elif outcome is not None:
                 self.failures.add(sample.line, url, outcome.kind, outcome.reason)
                 failed += 1
-        if len(labels) == len(sample.videos):
+        if len(found) == len(sample.videos):
             self.result.tagged += 1
-            return labels
+            return found
         self.result.failed += failed > 0
         self.result.pending += failed == 0
         return None
+
+    def _values(self, tags: list[VideoTags]) -> dict[str | None, Value]:
+        """The value of each field; under None those that nobody asked for."""
+        return {
+            self.fields.tags: [video.label for video in tags],
+            self.fields.scores: [video.scores or [] for video in tags],
+            self.fields.timeline: [video.timeline or [] for video in tags],
+            self.fields.provenance: self.provenance or "",
+        }
 
 
 def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
@@ -236,7 +261,13 @@ class Merged:
     problem: str | None = None
 
 
-def merge_manifest(plan: ManifestPlan, fields: Fields, videos: Outcomes, retag: bool) -> Merged:
+def merge_manifest(
+    plan: ManifestPlan,
+    fields: Fields,
+    videos: Outcomes,
+    retag: Retag,
+    provenance: str | None = None,
+) -> Merged:
     """Merge the tags into one manifest; whatever stops that is recorded, and costs no other."""
     manifest = plan.manifest
     try:
@@ -247,6 +278,7 @@ def merge_manifest(plan: ManifestPlan, fields: Fields, videos: Outcomes, retag: 
             videos,
             video_root=manifest.video_root,
             retag=retag,
+            provenance=provenance,
         )
     except Exception as error:  # noqa: BLE001 - the boundary of a manifest
         return leave(plan, error)
@@ -269,10 +301,15 @@ def leave(plan: ManifestPlan, error: Exception) -> Merged:
     cache_result_in_memory=False,
 )
 def merge_tags(
-    name: str, plans: list[ManifestPlan], fields: Fields, videos: Videos, retag: bool
+    name: str,
+    plans: list[ManifestPlan],
+    fields: Fields,
+    videos: Videos,
+    retag: Retag,
+    provenance: str | None = None,
 ) -> State[list[Merged]]:
     """Merge the tags into some manifests: see :func:`merge_manifest`."""
-    merged = [merge_manifest(plan, fields, videos, retag) for plan in plans]
+    merged = [merge_manifest(plan, fields, videos, retag, provenance) for plan in plans]
     problems = [manifest.problem for manifest in merged if manifest.problem]
     return Completed(
         name="Partial" if problems else "Completed",

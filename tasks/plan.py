@@ -1,6 +1,7 @@
 """What there is to do: the manifests, and the distinct videos of their untagged samples."""
 
 import itertools
+import json
 import sqlite3
 import threading
 from collections import Counter
@@ -18,11 +19,12 @@ from tasks.errors import (
     StorageError,
     explained,
 )
-from tasks.manifests import Fields, Sample, needs_random_access
+from tasks.manifests import Fields, Retag, Sample, needs_random_access, to_write
 from tasks.manifests.files import open_manifest
 from tasks.manifests.listing import above_partitions, list_manifests, table_of
 from tasks.shown import shown_url
 from tasks.storage import absolute, join, matcher, name, parent, require_writable
+from tasks.tags import VideoTags
 
 # Reading many small manifests is waiting for the storage, not work.
 _READERS = 8
@@ -85,7 +87,7 @@ class Videos:
         self._db.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "CREATE TABLE videos (url TEXT PRIMARY KEY, manifest INT, position INT,"
-            " label TEXT, kind TEXT, reason TEXT) WITHOUT ROWID;"
+            " label TEXT, more TEXT, kind TEXT, reason TEXT) WITHOUT ROWID;"
             "CREATE INDEX in_order ON videos (manifest, position);"
         )
 
@@ -110,23 +112,25 @@ class Videos:
             last = rows[-1][:2]
             yield last[0], [url for _, _, url in rows]
 
-    def settle(self, outcomes: Iterable[tuple[str, str | Failure]]) -> None:
-        """Record the label, or the failure, of each URL."""
+    def settle(self, outcomes: Iterable[tuple[str, VideoTags | Failure]]) -> None:
+        """Record the tags, or the failure, of each URL."""
         rows = [
-            (None, what.kind, what.reason, url)
+            (None, None, what.kind, what.reason, url)
             if isinstance(what, Failure)
-            else (what, None, None, url)
+            else (what.label, _packed(what), None, None, url)
             for url, what in outcomes
         ]
-        self._run("UPDATE videos SET label = ?, kind = ?, reason = ? WHERE url = ?", rows)
+        self._run("UPDATE videos SET label = ?, more = ?, kind = ?, reason = ? WHERE url = ?", rows)
 
-    def get(self, url: str) -> str | Failure | None:
-        """The label or the failure of a video; None while it has neither or is not of this run."""
-        rows = self._select("SELECT label, kind, reason FROM videos WHERE url = ?", (url,))
+    def get(self, url: str) -> VideoTags | Failure | None:
+        """The tags or the failure of a video; None while it has neither or is not of this run."""
+        rows = self._select("SELECT label, more, kind, reason FROM videos WHERE url = ?", (url,))
         if not rows:
             return None
-        label, kind, reason = rows[0]
-        return label if kind is None else Failure(url, FailureKind(kind), reason)
+        label, more, kind, reason = rows[0]
+        if kind is not None:
+            return Failure(url, FailureKind(kind), reason)
+        return None if label is None else VideoTags(label, *json.loads(more or "[]"))
 
     def __len__(self) -> int:
         return int(self._select("SELECT count(*) FROM videos", ())[0][0])
@@ -146,6 +150,13 @@ class Videos:
     def _select(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(statement, values).fetchall()
+
+
+def _packed(tags: VideoTags) -> str | None:
+    """Pack what a video has beside its label."""
+    if tags.scores is None and tags.timeline is None:
+        return None
+    return json.dumps([tags.scores, tags.timeline], ensure_ascii=False, separators=(",", ":"))
 
 
 def explain(manifest: Manifest, error: Exception) -> str:
@@ -200,15 +211,28 @@ def _refuse_copies_among_manifests(
 
 
 def plan(
-    manifests: Sequence[Manifest], fields: Fields, videos: Videos, retag: bool
+    manifests: Sequence[Manifest],
+    fields: Fields,
+    videos: Videos,
+    retag: Retag,
+    provenance: str | None = None,
 ) -> list[ManifestPlan]:
     """Read every manifest once; the videos of the samples to tag go into ``videos``.
 
     Raises:
-        ConfigurationError: a manifest that needs tags cannot be replaced.
+        ConfigurationError: a manifest that needs tags cannot be replaced; or no field says which
+            samples are stale.
     """
+    if retag == "stale" and fields.provenance is None:
+        raise ConfigurationError(
+            "Which samples are stale is told by their provenance: name its field by"
+            " --provenance-field."
+        )
+    wanted = partial(to_write, fields=fields, retag=retag, provenance=provenance)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
-        read = partial(_plan_one, fields=fields, videos=videos, retag=retag, table=cache(table_of))
+        read = partial(
+            _plan_one, fields=fields, videos=videos, wanted=wanted, table=cache(table_of)
+        )
         plans = list(readers.map(read, manifests))
     folders = {parent(p.manifest.target): p.manifest for p in plans if p.needs_merge}
     for folder, manifest in sorted(folders.items()):
@@ -224,14 +248,14 @@ def _plan_one(
     manifest: Manifest,
     fields: Fields,
     videos: Videos,
-    retag: bool,
+    wanted: Callable[[Sample], tuple[str, ...]],
     table: Callable[[str], str | None],
 ) -> ManifestPlan:
     counts = Counter[bool]()
 
     def videos_to_tag(samples: Iterable[Sample]) -> Iterator[str]:
         for sample in samples:
-            to_tag = retag or not sample.tagged
+            to_tag = bool(wanted(sample))
             counts[to_tag] += 1
             if to_tag:
                 yield from (join(manifest.video_root, path) for path in sample.videos)

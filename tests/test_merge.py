@@ -23,8 +23,11 @@ from tasks.manifests.ledger import ledger_of
 from tasks.manifests.listing import list_manifests
 from tasks.merge import ATTEMPTS, MergeResult, merge, merge_manifest
 from tasks.plan import Manifest, ManifestPlan
+from tasks.tags import VideoTags
 from tests import needs
 from tests.conftest import S3Server
+
+MUSIC, SPEECH = VideoTags("Music"), VideoTags("Speech")
 
 
 def lines(*samples: object) -> bytes:
@@ -52,8 +55,8 @@ def manifest(tmp_path: Path) -> Path:
 @pytest.fixture
 def outcomes(tmp_path: Path) -> dict[str, Any]:
     return {
-        f"{tmp_path}/a.mp4": "Music",
-        f"{tmp_path}/b.mp4": "Speech",
+        f"{tmp_path}/a.mp4": MUSIC,
+        f"{tmp_path}/b.mp4": SPEECH,
         f"{tmp_path}/gone.mp4": Failure("v", FailureKind.MISSING, "no such file"),
     }
 
@@ -94,7 +97,7 @@ def test_the_ledger_goes_with_the_last_failure(manifest: Path, outcomes: dict[st
     manifest.write_bytes(lines({"videos": ["a.mp4", "gone.mp4"]}))
     merge(str(manifest), str(manifest), Fields(), outcomes)
     assert len(ledger(manifest)) == 1
-    outcomes[str(manifest.parent / "gone.mp4")] = "Silence"
+    outcomes[str(manifest.parent / "gone.mp4")] = VideoTags("Silence")
     merge(str(manifest), str(manifest), Fields(), outcomes)
     assert tags(manifest) == [["Music", "Silence"]]
     assert [entry.name for entry in manifest.parent.iterdir()] == ["m.jsonl"]
@@ -138,7 +141,7 @@ def test_an_output_is_written_for_a_fully_tagged_manifest(tmp_path: Path) -> Non
 def test_a_video_root_is_the_base_of_relative_paths(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_bytes(lines({"videos": ["a.mp4", "/x/b.mp4"]}))
-    known = {"s3://b/v/a.mp4": "Music", "/x/b.mp4": "Speech"}
+    known = {"s3://b/v/a.mp4": MUSIC, "/x/b.mp4": SPEECH}
     assert merge(str(path), str(path), Fields(), known, video_root="s3://b/v").tagged == 1
 
 
@@ -147,9 +150,9 @@ def test_a_refused_manifest_is_left_and_recorded(tmp_path: Path) -> None:
     content = lines({"videos": ["a.mp4"]}) + b"{broken\n"
     path.write_bytes(content)
     with pytest.raises(ManifestError) as refused:
-        merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": "Music"})
+        merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": MUSIC})
     assert (refused.value.url, refused.value.line) == (str(path), 2)
-    merged = merge_manifest(plan_of(path), Fields(), {f"{tmp_path}/a.mp4": "Music"}, retag=False)
+    merged = merge_manifest(plan_of(path), Fields(), {f"{tmp_path}/a.mp4": MUSIC}, retag=False)
     assert (merged.result, merged.problem) == (None, str(refused.value))
     assert path.read_bytes() == content
     (entry,) = ledger(path)
@@ -180,7 +183,7 @@ def test_a_ledger_that_cannot_be_written_costs_no_tags(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     (tmp_path / "m.jsonl.failures" / "in the way").mkdir(parents=True)
     path.write_bytes(lines({"videos": ["a.mp4"]}, {"videos": ["gone.mp4"]}))
-    outcomes: dict[str, Any] = {f"{tmp_path}/a.mp4": "Music"}
+    outcomes: dict[str, Any] = {f"{tmp_path}/a.mp4": MUSIC}
     gone = f"{tmp_path}/gone.mp4"
     outcomes[gone] = Failure(gone, FailureKind.MISSING, "no such file")
     merged = merge_manifest(plan_of(path), Fields(), outcomes, retag=False)
@@ -203,7 +206,7 @@ def test_what_may_pass_is_tried_again_and_nothing_waits_after_the_last_try(
     def fail() -> None:
         raise error
 
-    known = Meddling({f"{tmp_path}/a.mp4": "Music"}, fail, ATTEMPTS - 1)
+    known = Meddling({f"{tmp_path}/a.mp4": MUSIC}, fail, ATTEMPTS - 1)
     assert merge_manifest(plan_of(path), Fields(), known, retag=False).problem is None
     assert tags(path) == [["Music"]]
     assert len(pauses) == ATTEMPTS - 1
@@ -235,7 +238,7 @@ def test_a_line_added_meanwhile_is_kept(tmp_path: Path) -> None:
     path.write_bytes(lines({"videos": ["a.mp4"]}))
     added = lines({"videos": ["later.mp4"]})
     known = Meddling(
-        {f"{tmp_path}/a.mp4": "Music"}, lambda: path.write_bytes(path.read_bytes() + added), 1
+        {f"{tmp_path}/a.mp4": MUSIC}, lambda: path.write_bytes(path.read_bytes() + added), 1
     )
     result = merge(str(path), str(path), Fields(), known)
     assert (result.tagged, result.pending) == (1, 1)
@@ -249,7 +252,7 @@ def test_it_gives_up_when_others_never_rest(
     path = tmp_path / "m.jsonl"
     path.write_bytes(lines({"videos": ["a.mp4"]}))
     known = Meddling(
-        {f"{tmp_path}/a.mp4": "Music"}, lambda: path.write_bytes(path.read_bytes() + b"\n"), 99
+        {f"{tmp_path}/a.mp4": MUSIC}, lambda: path.write_bytes(path.read_bytes() + b"\n"), 99
     )
     with pytest.raises(ManifestChanged):
         merge(str(path), str(path), Fields(), known)
@@ -260,7 +263,7 @@ def test_a_manifest_read_while_it_was_written_is_read_again(tmp_path: Path) -> N
     path = tmp_path / "m.jsonl"
     whole = lines({"videos": ["a.mp4"]}, {"videos": ["b.mp4"], "text": "long"})
     path.write_bytes(whole[:-9])
-    known = {f"{tmp_path}/a.mp4": "Music", f"{tmp_path}/b.mp4": "Speech"}
+    known = {f"{tmp_path}/a.mp4": MUSIC, f"{tmp_path}/b.mp4": SPEECH}
     result = merge(
         str(path), str(path), Fields(), Meddling(known, lambda: path.write_bytes(whole), 1)
     )
@@ -291,12 +294,12 @@ def test_every_format_is_merged_alike(name: str, place: str, tmp_path: Path, s3:
     base = str(tmp_path) if place == "local" else s3.bucket()
     url = f"{base}/{name}"
     s3.put(url, packed(name)) if place == "s3" else Path(url).write_bytes(packed(name))
-    assert merge(url, url, Fields(), {f"{base}/a.mp4": "Music"}).tagged == 1
-    result = merge(url, url, Fields(), {f"{base}/b.mp4": "Speech"})
+    assert merge(url, url, Fields(), {f"{base}/a.mp4": MUSIC}).tagged == 1
+    result = merge(url, url, Fields(), {f"{base}/b.mp4": SPEECH})
     assert (result.tagged, result.skipped, result.written) == (1, 1, True)
     with open_manifest(url) as manifest:
-        assert [sample.tagged for sample in manifest.format.read(manifest.stream, Fields())] == [
-            True, True]  # fmt: skip
+        found = manifest.format.read(manifest.stream, Fields())
+        assert [sample.missing for sample in found] == [(), ()]
 
 
 def killed_half_way(url: str) -> None:
@@ -315,7 +318,7 @@ def test_a_killed_run_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
     assert run.exitcode == -signal.SIGKILL
     assert path.read_bytes() == content
     assert list_manifests(str(tmp_path)) == [str(path)]
-    merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": "Music"})
+    merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": MUSIC})
     assert tags(path) == [["Music"]]
 
 
@@ -324,7 +327,7 @@ def test_the_owner_stays(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_bytes(lines({"videos": ["a.mp4"]}))
     os.chown(path, 12345, 23456)
-    merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": "Music"})
+    merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": MUSIC})
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
 
 
@@ -334,7 +337,7 @@ def test_mode_and_link_stay(tmp_path: Path) -> None:
     real.write_bytes(lines({"videos": ["a.mp4"]}))
     real.chmod(0o640)
     link.symlink_to(real)
-    merge(str(link), str(link), Fields(), {f"{tmp_path}/a.mp4": "Music"})
+    merge(str(link), str(link), Fields(), {f"{tmp_path}/a.mp4": MUSIC})
     assert link.is_symlink()
     assert tags(real) == [["Music"]]
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
@@ -345,7 +348,7 @@ def test_on_s3_the_object_keeps_its_metadata(s3: S3Server) -> None:
     url = f"{s3.bucket()}/a/m.jsonl"
     s3.put(url, lines({"videos": ["v.mp4"]}), ContentType="application/x-ndjson",
            Metadata={"owner": "me"})  # fmt: skip
-    known = {url.replace("m.jsonl", "v.mp4"): "Music"}
+    known = {url.replace("m.jsonl", "v.mp4"): MUSIC}
     assert merge(url, url, Fields(), known).written
     bucket, _, key = url.removeprefix("s3://").partition("/")
     head = s3.client.head_object(Bucket=bucket, Key=key)
@@ -358,7 +361,7 @@ def test_on_s3_a_change_meanwhile_is_kept(s3: S3Server) -> None:
     content = lines({"videos": ["v.mp4"]})
     s3.put(url, content)
     known = Meddling(
-        {url.replace("m.jsonl", "v.mp4"): "Music"}, lambda: s3.put(url, content + content), 1
+        {url.replace("m.jsonl", "v.mp4"): MUSIC}, lambda: s3.put(url, content + content), 1
     )
     assert merge(url, url, Fields(), known).tagged == 2
 
@@ -371,7 +374,7 @@ def test_on_s3_failures_are_an_object_beside_it(s3: S3Server) -> None:
     merge(url, url, Fields(), known)
     assert json.loads(s3.get(ledger_of(url)))["video"] == f"{bucket}/v.mp4"
     assert list_manifests(bucket) == [url]
-    merge(url, url, Fields(), {f"{bucket}/v.mp4": "Music"})
+    merge(url, url, Fields(), {f"{bucket}/v.mp4": MUSIC})
     assert s3.keys(bucket) == ["m.jsonl"]
 
 
@@ -382,7 +385,9 @@ SAMPLES = 20
 def tag_half(urls: list[str], half: int, barrier: Any) -> None:
     for url in urls:
         base = storage.parent(url)
-        known = {f"{base}/{number}.mp4": f"L{number}" for number in range(half, SAMPLES, 2)}
+        known = {
+            f"{base}/{number}.mp4": VideoTags(f"L{number}") for number in range(half, SAMPLES, 2)
+        }
         barrier.wait()
         merge(url, url, Fields(), known)
 
@@ -414,6 +419,6 @@ def test_any_key_is_a_manifest(s3: S3Server, name: str) -> None:
     url = f"{s3.bucket()}/data/{name}"
     s3.put(url, b'{"videos": ["v.mp4"]}\n')
     assert list_manifests(url) == [url]
-    result = merge(url, url, Fields(), {storage.join(storage.parent(url), "v.mp4"): "Music"})
+    result = merge(url, url, Fields(), {storage.join(storage.parent(url), "v.mp4"): MUSIC})
     assert (result.tagged, result.written) == (1, True)
     assert json.loads(s3.get(url))["video_audio_tags"] == ["Music"]

@@ -16,6 +16,7 @@ from tasks.errors import ConfigurationError, Failure, FailureKind
 from tasks.manifests import Fields
 from tasks.manifests.json_array import JsonArray
 from tasks.plan import Videos, find_manifests, plan
+from tasks.tags import VideoTags
 from tests import needs
 from tests.conftest import S3Server
 from tests.storage.conftest import put
@@ -85,11 +86,20 @@ def test_the_order_is_that_of_the_manifests(videos: Videos) -> None:
 
 
 def test_outcomes(videos: Videos) -> None:
-    videos.add(0, [(0, "good"), (1, "bad"), (2, "open")])
+    videos.add(0, [(0, "good"), (1, "bad"), (2, "open"), (3, "scored"), (4, "empty")])
     failure = Failure("bad", FailureKind.MISSING, "no such file")
-    videos.settle([("good", "Speech"), ("bad", failure)])
-    assert videos.get("good") == "Speech"
+    scored = VideoTags(
+        "Geräusch",
+        [{"label": "Geräusch", "score": 0.125, "peak": 0.9}],
+        [{"start": 0.0, "end": 10.24, "label": "Geräusch", "score": 0.125}],
+    )
+    empty = VideoTags("EMPTY", None, [])
+    videos.settle(
+        [("good", VideoTags("Speech")), ("bad", failure), ("scored", scored), ("empty", empty)]
+    )
+    assert videos.get("good") == VideoTags("Speech")
     assert videos.get("bad") == failure
+    assert (videos.get("scored"), videos.get("empty")) == (scored, empty)
     assert videos.get("open") is None
     assert videos.get("of another run") is None
 

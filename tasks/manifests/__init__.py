@@ -4,15 +4,16 @@ A new format is one module here with a class that satisfies :class:`ManifestForm
 in ``FORMATS``. Modules are imported when first asked for: a run on JSONL never loads pyarrow.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
-from typing import BinaryIO, NamedTuple, Protocol, cast, runtime_checkable
+from typing import BinaryIO, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 from tasks.errors import ConfigurationError
 from tasks.shown import shown_url
 from tasks.storage import name
+from tasks.tags import Score, Span
 
 
 @dataclass(frozen=True)
@@ -21,21 +22,34 @@ class Fields:
 
     Attributes:
         videos: key of the list of video paths (or of the one path).
-        tags: key of the field that the run writes.
-        meta: key of the object that holds ``tags``; None means the top level of the sample.
+        tags: key of the tags that the run writes, one label a video.
+        meta: key of the object that holds the written fields; None means the top level of the
+            sample.
+        scores: key of the scores, a list a video; None, as of those that follow: not asked for.
+        timeline: key of the timelines, a list a video.
+        provenance: key of the text that says what made the written fields.
     """
 
     videos: str = "videos"
     tags: str = "video_audio_tags"
     meta: str | None = None
+    scores: str | None = None
+    timeline: str | None = None
+    provenance: str | None = None
 
     def __post_init__(self) -> None:
-        names = [name for name in (self.videos, self.tags, self.meta) if name is not None]
+        names = [self.videos, *self.written, *filter(None, [self.meta])]
         if len(set(names)) < len(names):
             raise ConfigurationError(
-                "The videos, their tags and the meta field need different names, not"
-                f" {', '.join(map(repr, names))}."
+                "The videos, the meta field and the fields that are written need different names,"
+                f" not {', '.join(map(repr, names))}."
             )
+
+    @cached_property
+    def written(self) -> tuple[str, ...]:
+        """The fields that the run writes, in the order in which a sample gains them."""
+        names = (self.tags, self.scores, self.timeline, self.provenance)
+        return tuple(name for name in names if name is not None)
 
 
 class Sample(NamedTuple):
@@ -44,20 +58,39 @@ class Sample(NamedTuple):
     Attributes:
         line: 1-based line of a text manifest, 1-based row of a table.
         videos: paths or URLs as they stand in the manifest; empty when there are none.
-        tagged: the tag field is there and is not null.
+        missing: which of the fields that are written are absent or null.
         fault: why this sample can be given no tags (its ``videos`` is a number, its ``meta`` a
             string); None for a valid sample. One odd sample must not cost a manifest of a
             million others their tags: it has no ``videos``, is left as it is and recorded.
+        provenance: the text in the provenance field; None where there is none.
     """
 
     line: int
     videos: list[str]
-    tagged: bool
+    missing: tuple[str, ...]
     fault: str | None = None
+    provenance: str | None = None
 
 
-TagSample = Callable[[Sample], list[str] | None]
-"""Gives the tags of a sample, one label a video, or None to leave the sample as it is."""
+Retag = bool | Literal["stale"]
+"""Which samples have all of their fields replaced: all (True), or those whose provenance is missing
+or not that of this run ("stale")."""
+
+
+def to_write(
+    sample: Sample, fields: Fields, retag: Retag, provenance: str | None
+) -> tuple[str, ...]:
+    """Name the fields that a run writes to a sample: those that it lacks, if it is not tagged
+    again."""
+    again = sample.provenance != provenance if retag == "stale" else retag
+    return fields.written if again else sample.missing
+
+
+Value = str | list[str] | list[list[Score]] | list[list[Span]]
+"""What is written to a field."""
+
+TagSample = Callable[[Sample], Mapping[str, Value] | None]
+"""Gives the values of the fields to write to a sample, or None to leave the sample as it is."""
 
 
 class ManifestFormat(Protocol):
@@ -73,8 +106,8 @@ class ManifestFormat(Protocol):
         ...
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
-        """Copy ``source`` to ``target``; samples for which ``tag`` gives tags gain (or replace)
-        the field, all else stays as it was. ``tag`` is called once for every sample, in order;
+        """Copy ``source`` to ``target``; samples gain the fields that ``tag`` gives, or have them
+        replaced, and all else stays as it was. ``tag`` is called once for every sample, in order;
         for a sample with a ``fault`` its answer is not used."""
         ...
 

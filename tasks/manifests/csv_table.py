@@ -1,24 +1,25 @@
 """CSV and TSV: a header, then one sample a row, rewritten by splicing text.
 
 The ``videos`` cell is a JSON list or one path; lists as Python, numpy and DuckDB print them are
-read too. The tags are a JSON list in a cell of their own, or inside the JSON object in the ``meta``
-cell; an empty cell is no tag. The new column comes last.
+read too. Tags, scores and timeline are JSON lists in cells of their own, the provenance is plain
+text; or all of them are inside the JSON object in the ``meta`` cell. An empty cell is no value. New
+columns come last.
 """
 
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, tee
 from typing import BinaryIO, NamedTuple
 
 from tasks.errors import ManifestError
-from tasks.manifests import Fields, Sample, TagSample
+from tasks.manifests import Fields, Sample, TagSample, Value
 from tasks.manifests.csv_text import QUOTE, Row, cell_offsets, quoted, rows, text_lines
 from tasks.manifests.lines import BOM
-from tasks.manifests.record import meta_sample, videos_of
-from tasks.manifests.splice import DECODER, set_value
+from tasks.manifests.record import meta_sample, sample_with, videos_of
+from tasks.manifests.splice import DECODER, set_values
 
 _SEPARATOR_LINE = re.compile(r"sep=([^\"\r\n])(?:\r\n?|\n)")
 """The line before the header that tells Excel the delimiter."""
@@ -49,7 +50,8 @@ class _Layout(NamedTuple):
         delimiter: between two cells.
         header: the row of the names.
         videos: column of the videos.
-        target: column to be written, or None where it must be added.
+        targets: the columns that are written, by name.
+        added: names of those that the table has not yet.
         quotes_all: every cell is quoted, as those of the header are.
     """
 
@@ -57,13 +59,24 @@ class _Layout(NamedTuple):
     delimiter: str
     header: Row
     videos: int
-    target: int | None
+    targets: dict[str, int]
+    added: list[str]
     quotes_all: bool
 
     def cell(self, value: str) -> str:
         """The text of a cell in the style of this table."""
         special = (self.delimiter, QUOTE, "\n", "\r")
         return quoted(value) if self.quotes_all or any(m in value for m in special) else value
+
+    def with_values(self, row: Row, values: Mapping[str, str]) -> str:
+        """The text of a row with these values; of the added columns, the others are empty."""
+        replaced = {
+            self.targets[name]: self.cell(value)
+            for name, value in values.items()
+            if name in self.targets
+        }
+        added = [self.cell(values.get(name, "")) for name in self.added]
+        return row.with_cells(self.delimiter, replaced, added)
 
 
 class _Table:
@@ -79,11 +92,8 @@ class _Table:
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
         layout, body = self._open(source, fields)
-        header = layout.header.text
-        if layout.target is None:
-            name = fields.tags if fields.meta is None else fields.meta
-            header = layout.header.with_last_cell(layout.delimiter, layout.cell(name))
-        target.write(_encode(layout.preamble + header))
+        names = {name: name for name in layout.added}
+        target.write(_encode(layout.preamble + layout.with_values(layout.header, names)))
         for row in body:
             target.write(_encode(_new_row(row, layout, fields, tag) if row.cells else row.text))
 
@@ -126,8 +136,8 @@ class Tsv(_Table):
 
 
 def _layout(preamble: str, delimiter: str, header: Row, fields: Fields) -> _Layout:
-    key = fields.tags if fields.meta is None else fields.meta
-    for column in (fields.videos, key):
+    names = fields.written if fields.meta is None else (fields.meta,)
+    for column in (fields.videos, *names):
         if (count := header.cells.count(column)) > 1:
             raise ManifestError("", f"has {count} columns {column!r}", header.line)
     starts = (start for start, _ in cell_offsets(header.text, delimiter))
@@ -136,7 +146,8 @@ def _layout(preamble: str, delimiter: str, header: Row, fields: Fields) -> _Layo
         delimiter,
         header,
         header.cells.index(fields.videos),
-        header.cells.index(key) if key in header.cells else None,
+        {name: header.cells.index(name) for name in names if name in header.cells},
+        [name for name in names if name not in header.cells],
         all(header.text.startswith(QUOTE, start) for start in starts),
     )
 
@@ -144,15 +155,15 @@ def _layout(preamble: str, delimiter: str, header: Row, fields: Fields) -> _Layo
 def _sample(row: Row, layout: _Layout, fields: Fields) -> Sample:
     if len(row.cells) != len(layout.header.cells):
         ragged = f"it has {len(row.cells)} cells and the header {len(layout.header.cells)}"
-        return Sample(row.line, [], False, ragged)
+        return Sample(row.line, [], fields.written, ragged)
     videos, fault = _videos(row.cells[layout.videos])
-    cell = "" if layout.target is None else row.cells[layout.target].strip()
+    cells = {name: row.cells[column] for name, column in layout.targets.items()}
+    values = {name: cell for name, cell in cells.items() if cell.strip() not in _MISSING}
     if fields.meta is None:
-        return Sample(row.line, videos, cell not in _MISSING, fault)
-    try:
-        meta = None if cell in _MISSING else DECODER.decode(cell)
-    except (ValueError, RecursionError):
-        meta = cell
+        return sample_with(values, row.line, videos, fault, fields)
+    meta: object = values.get(fields.meta)
+    with suppress(ValueError, RecursionError):
+        meta = None if meta is None else DECODER.decode(values[fields.meta].strip())
     return meta_sample(row.line, meta, videos, fault, fields)
 
 
@@ -177,18 +188,20 @@ def _videos(cell: str) -> tuple[list[str], str | None]:
 
 def _new_row(row: Row, layout: _Layout, fields: Fields, tag: TagSample) -> str:
     sample = _sample(row, layout, fields)
-    tags = tag(sample)
-    if tags is None or sample.fault is not None:
-        if layout.target is not None or len(row.cells) != len(layout.header.cells):
-            return row.text
-        return row.with_last_cell(layout.delimiter, layout.cell(""))
-    value = json.dumps(tags, ensure_ascii=False)
-    if fields.meta is not None:
-        old = "" if layout.target is None else row.cells[layout.target].strip()
-        value = set_value(old if old.startswith("{") else "{}", 0, [fields.tags], tags)
-    if layout.target is None:
-        return row.with_last_cell(layout.delimiter, layout.cell(value))
-    return row.with_cell(layout.delimiter, layout.target, layout.cell(value))
+    values = tag(sample)
+    if len(row.cells) != len(layout.header.cells):
+        return row.text
+    if values is None or sample.fault is not None:
+        return layout.with_values(row, {})
+    if fields.meta is None:
+        return layout.with_values(row, {name: _text(value) for name, value in values.items()})
+    old = row.cells[layout.targets[fields.meta]].strip() if layout.targets else ""
+    meta = set_values(old if old.startswith("{") else "{}", 0, [], values)
+    return layout.with_values(row, {fields.meta: meta})
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _encode(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from tasks.errors import ManifestError
@@ -33,15 +33,17 @@ class Row(NamedTuple):
     text: str
     cells: list[str]
 
-    def with_last_cell(self, delimiter: str, raw: str) -> str:
-        """The text with one cell more."""
-        end = len(self.text.rstrip("\r\n"))
-        return self.text[:end] + delimiter + raw + self.text[end:]
-
-    def with_cell(self, delimiter: str, column: int, raw: str) -> str:
-        """The text with this cell in place of the one in ``column``."""
-        start, end = cell_offsets(self.text, delimiter)[column]
-        return self.text[:start] + raw + self.text[end:]
+    def with_cells(self, delimiter: str, replaced: Mapping[int, str], added: Sequence[str]) -> str:
+        """The text with other cells in these columns, and with some more behind the last one."""
+        text = self.text
+        end = len(text.rstrip("\r\n"))
+        text = text[:end] + "".join(delimiter + raw for raw in added) + text[end:]
+        offsets = cell_offsets(text, delimiter) if replaced else []
+        # From the last to the first, so that the offsets of those before stay right.
+        for column in sorted(replaced, reverse=True):
+            start, end = offsets[column]
+            text = text[:start] + replaced[column] + text[end:]
+        return text
 
 
 def quoted(value: str) -> str:

@@ -10,8 +10,8 @@ from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
 from tasks.manifests.jsonl import read_lines, rewrite_lines
 from tasks.manifests.lines import BOM, MAX_LINE_BYTES, lines, require_utf_8, too_long
-from tasks.manifests.record import Records, path_of
-from tasks.manifests.splice import DECODER, set_value, skip_space
+from tasks.manifests.record import Records, parents_of
+from tasks.manifests.splice import DECODER, set_values, skip_space
 
 _CHUNK_BYTES = 1 << 20
 _TOKEN_CHARACTERS = 16
@@ -34,16 +34,16 @@ class JsonArray:
             records.finish()
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
-        joined, path, records = _Joined(source), path_of(fields), Records(fields)
+        joined, records = _Joined(source), Records(fields)
         if joined.starts_with_object:
             rewrite_lines(lines(joined), target, fields, tag)
             return
         for before, text, line, record in _elements(joined):
             if record is not None:
                 sample = records.sample(record, line)
-                tags = tag(sample)
-                if tags is not None and sample.fault is None:
-                    text = set_value(text, 0, path, tags)
+                values = tag(sample)
+                if values is not None and sample.fault is None:
+                    text = set_values(text, 0, parents_of(fields), values)
             target.write((before + text).encode())
         records.finish()
 

@@ -6,8 +6,8 @@ from typing import Any, BinaryIO, cast
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
 from tasks.manifests.lines import BOM, lines
-from tasks.manifests.record import Records, path_of
-from tasks.manifests.splice import DECODER, set_value, skip_space
+from tasks.manifests.record import Records, parents_of
+from tasks.manifests.splice import DECODER, set_values, skip_space
 
 
 class JsonLines:
@@ -32,14 +32,14 @@ def rewrite_lines(
     source: Iterable[bytes], target: BinaryIO, fields: Fields, tag: TagSample
 ) -> None:
     """As :meth:`ManifestFormat.rewrite`, for lines."""
-    path = path_of(fields)
+    parents = parents_of(fields)
     for raw, text, sample in _parsed(source, fields):
-        tags = None if sample is None else tag(sample)
-        if sample is None or tags is None or sample.fault is not None:
+        values = None if sample is None else tag(sample)
+        if sample is None or values is None or sample.fault is not None:
             target.write(raw)
         else:
             start = skip_space(text, text.startswith(BOM))
-            target.write(set_value(text, start, path, tags).encode())
+            target.write(set_values(text, start, parents, values).encode())
 
 
 def _parsed(source: Iterable[bytes], fields: Fields) -> Iterator[tuple[bytes, str, Sample | None]]:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.errors import ManifestError
-from tasks.manifests import Fields, Sample, TagSample
+from tasks.manifests import Fields, Sample, TagSample, Value
 from tasks.manifests.parquet_check import Digest, digest, verify
 from tasks.manifests.parquet_column import TagColumn
 from tasks.manifests.parquet_file import refusing
@@ -94,11 +94,11 @@ class _Tagger:
 
     def _new_values(self, batch: pa.RecordBatch, row: int) -> pa.Array:
         column = self._column
-        changes = {}
+        changes: dict[int, Value] = {}
         for sample in _samples(batch, row, column):
-            tags = self._tag(sample)
-            if tags is not None and sample.fault is None:
-                changes[sample.line - row] = tags
+            values = self._tag(sample)
+            if values is not None and sample.fault is None:
+                changes[sample.line - row] = values[column.fields.tags]
         self.changed |= bool(changes)
         values = _replaced(_old_tags(batch, column), column.type, changes)
         if column.fields.meta is None:
@@ -122,7 +122,7 @@ def _samples(batch: pa.RecordBatch, row: int, column: TagColumn) -> Iterator[Sam
             fault = "a video path is not UTF-8"
         if is_null and fault is None:
             videos, fault = [], f"its {column.fields.meta!r} is null, so no tags can be added to it"
-        yield Sample(number, videos, is_tagged, fault)
+        yield Sample(number, videos, () if is_tagged else column.fields.written, fault)
 
 
 def _old_tags(batch: pa.RecordBatch, column: TagColumn) -> pa.Array:
@@ -154,7 +154,7 @@ def _decoded(value: pa.Scalar) -> Any:
         return _NOT_TEXT
 
 
-def _replaced(old: pa.Array, kind: pa.DataType, changes: dict[int, list[str]]) -> pa.Array:
+def _replaced(old: pa.Array, kind: pa.DataType, changes: dict[int, Value]) -> pa.Array:
     kept = old if old.type == kind else old.cast(kind)
     if not changes:
         return kept

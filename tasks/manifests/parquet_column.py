@@ -41,6 +41,8 @@ class TagColumn:
     """
 
     def __init__(self, source: BinaryIO, fields: Fields) -> None:
+        if fields.written != (fields.tags,):
+            raise UnsupportedError("can hold no scores, timeline or provenance yet")
         # What the source raises is told from what is wrong with the file.
         whole = Spliced(source, source.seek(0, io.SEEK_END), b"")
         self.fields, self.footer = fields, Footer.read(cast(BinaryIO, whole))

@@ -1,14 +1,15 @@
 """What the formats share: reading a :class:`Sample` out of one decoded record."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample
 
 
-def path_of(fields: Fields) -> list[str]:
-    """The keys that lead to the tags."""
-    return [fields.tags] if fields.meta is None else [fields.meta, fields.tags]
+def parents_of(fields: Fields) -> list[str]:
+    """The keys that lead to the object with the written fields."""
+    return [] if fields.meta is None else [fields.meta]
 
 
 class Records:
@@ -30,7 +31,7 @@ class Records:
         self._with_videos += fields.videos in record
         videos, fault = videos_of(record.get(fields.videos))
         if fields.meta is None:
-            return Sample(line, videos, not is_missing(record.get(fields.tags)), fault)
+            return sample_with(record, line, videos, fault, fields)
         return meta_sample(line, record.get(fields.meta), videos, fault, fields)
 
     def finish(self) -> None:
@@ -39,15 +40,24 @@ class Records:
             raise ManifestError("", f"no sample has the key {self._fields.videos!r}")
 
 
+def sample_with(
+    values: Mapping[str, object], line: int, videos: list[str], fault: str | None, fields: Fields
+) -> Sample:
+    """The sample whose written fields have these values."""
+    missing = tuple(name for name in fields.written if is_missing(values.get(name)))
+    provenance = None if fields.provenance is None else values.get(fields.provenance)
+    return Sample(line, videos, missing, fault, provenance if isinstance(provenance, str) else None)
+
+
 def meta_sample(
     line: int, meta: object, videos: list[str], fault: str | None, fields: Fields
 ) -> Sample:
-    """The sample whose tags belong into ``meta``, the value of the meta field."""
+    """The sample whose written fields belong into ``meta``, the value of the meta field."""
     if is_missing(meta):
-        return Sample(line, videos, False, fault)
+        meta = {}
     if not isinstance(meta, dict):
-        return Sample(line, [], False, f"{fields.meta!r} is not an object")
-    return Sample(line, videos, not is_missing(meta.get(fields.tags)), fault)
+        return Sample(line, [], fields.written, f"{fields.meta!r} is not an object")
+    return sample_with(meta, line, videos, fault, fields)
 
 
 def is_missing(value: object) -> bool:

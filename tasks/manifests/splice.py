@@ -1,11 +1,13 @@
-"""Edit JSON text in place: find the offsets of an object's members and write one value there.
+"""Edit JSON text in place: find the offsets of an object's members and write values there.
 
 Nothing is decoded and encoded again: number formats, escapes, key order and spacing are the
-author's, and only the characters of the new value are ours.
+author's, and only the characters of the new values are ours.
 """
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -46,41 +48,47 @@ def members(text: str, start: int) -> list[Member]:
     return found
 
 
-def set_value(text: str, start: int, path: list[str], value: list[str]) -> str:
-    """Returns the text with ``value`` under ``path`` in the object whose ``{`` is at ``start``.
+def set_values(text: str, start: int, parents: Sequence[str], values: Mapping[str, object]) -> str:
+    """Returns the text with these values in the object whose ``{`` is at ``start``, or in the one
+    that ``parents`` lead to from there.
 
     A key that is there keeps its position and has its value replaced (the last one where a key
-    comes twice, as JSON readers take it); a missing one is added after the last member, spaced as
+    comes twice, as JSON readers take it); missing ones are added after the last member, spaced as
     the members before it. A missing or null object on the way is made.
     """
     found = members(text, start)
-    key, rest = path[0], path[1:]
-    old = next((member for member in reversed(found) if member.key == key), None)
-    if old is not None and rest and isinstance(old.value, dict):
-        return set_value(text, old.value_start, rest, value)
+    last = {member.key: member for member in found}
+    if parents:
+        parent, *rest = parents
+        if parent in last and isinstance(last[parent].value, dict):
+            return set_values(text, last[parent].value_start, rest, values)
+        for key in reversed(rest):
+            values = {key: values}
+        values = {parent: values}
     after_key = text[found[-1].key_end : found[-1].value_start] if found else ": "
-    new = _dump(rest, value, text, spaced=after_key != ":")
-    if old is not None:
-        return text[: old.value_start] + new + text[old.value_end :]
+    dump = partial(
+        json.dumps,
+        ensure_ascii=text.isascii(),
+        separators=(",", ":") if after_key == ":" else (", ", ": "),
+    )
     space = after_key.partition(":")[2]
-    item = f"{json.dumps(key, ensure_ascii=text.isascii())}:{space}{new}"
-    if not found:
-        return text[: start + 1] + item + text[start + 1 :]
-    end = found[-1].value_end
-    return text[:end] + _separator(text, start, found, after_key != ":") + item + text[end:]
+    added = [
+        f"{dump(key)}:{space}{dump(value)}" for key, value in values.items() if key not in last
+    ]
+    if added:
+        between = _separator(text, start, found, after_key != ":")
+        end = found[-1].value_end if found else start + 1
+        text = text[:end] + between * bool(found) + between.join(added) + text[end:]
+    # From the last to the first, so that the offsets of those before stay right.
+    replaced = [last[key] for key in values if key in last]
+    for old in sorted(replaced, key=lambda member: member.value_start, reverse=True):
+        text = text[: old.value_start] + dump(values[old.key]) + text[old.value_end :]
+    return text
 
 
 def _separator(text: str, start: int, found: list[Member], spaced: bool) -> str:
     """What the author puts between two members."""
     if len(found) > 1:
         return text[found[-2].value_end : found[-1].key_start]
-    lead = text[start + 1 : found[-1].key_start]
+    lead = text[start + 1 : found[-1].key_start] if found else ""
     return "," + (lead if "\n" in lead else " " * spaced)
-
-
-def _dump(path: list[str], value: list[str], text: str, spaced: bool) -> str:
-    nested: Any = value
-    for key in reversed(path):
-        nested = {key: nested}
-    separators = (", ", ": ") if spaced else (",", ":")
-    return json.dumps(nested, ensure_ascii=text.isascii(), separators=separators)

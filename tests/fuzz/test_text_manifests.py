@@ -78,7 +78,8 @@ def manifest(chance: Random, url: str, fields: Fields) -> bytes:
     if url == "m.jsonl":
         lines = [json.dumps(sample, ensure_ascii=ascii_only) for sample in samples]
         return (mark + ending.join(lines) + chance.choice(["", ending])).encode()
-    columns = sorted({key for sample in samples for key in sample}, key=lambda _: chance.random())
+    columns = sorted({key for sample in samples for key in sample})
+    chance.shuffle(columns)
     buffer = io.StringIO(newline="")
     quoting: Any = chance.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
     delimiter = chance.choice(DELIMITERS[url])
@@ -107,9 +108,10 @@ def outcome(url: str, content: bytes, fields: Fields) -> tuple[list[Sample], byt
     """The samples and the new manifest, or None if it is refused: in the plan as in the merge."""
     samples, target = list[Sample](), io.BytesIO()
 
-    def tag(sample: Sample) -> list[str] | None:
+    def tag(sample: Sample) -> dict[str, list[str]] | None:
         samples.append(sample)
-        return tags_for(sample)
+        tags = tags_for(sample)
+        return None if tags is None else {fields.tags: tags}
 
     try:
         planned = list(format_of(url).read(io.BytesIO(content), fields))

@@ -14,7 +14,7 @@ import pytest
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, csv_text, format_of, json_array, lines
-from tests.manifests.strategies import expected_sample, read, rewritten
+from tests.manifests.strategies import expected_sample, read, rewritten, tags_of
 
 Record = dict[str, Any]
 TAGS = "video_audio_tags"
@@ -108,7 +108,7 @@ class FormatContract:
             SAMPLES[1] | {TAGS: ["A", "B"]},
             SAMPLES[2] | {TAGS: []},
         ]
-        assert [s.tagged for s in read(self.url, self.packed(samples))] == [False, True, True]
+        assert [not s.missing for s in read(self.url, self.packed(samples))] == [False, True, True]
 
     def test_no_samples(self) -> None:
         content = self.packed([])
@@ -182,7 +182,12 @@ class FormatContract:
 
     def test_what_is_tagged_is_read_as_tagged(self) -> None:
         result = self.tagged(self.packed(SAMPLES), [LABELS[0], None, LABELS[2], None])
-        assert [sample.tagged for sample in read(self.url, result)] == [True, False, True, False]
+        assert [not sample.missing for sample in read(self.url, result)] == [
+            True,
+            False,
+            True,
+            False,
+        ]
 
     def test_nothing_to_tag_changes_nothing(self) -> None:
         content = self.packed(SAMPLES, TAGS)
@@ -226,7 +231,7 @@ class FormatContract:
         samples = [SAMPLES[0] | {"meta": {"lang": "en", "t": ["Old"]}},
                    SAMPLES[3] | {"meta": {"lang": "de", "t": None}}]  # fmt: skip
         content = self.packed(samples)
-        assert [s.tagged for s in read(self.url, content, self.META)] == [True, False]
+        assert [not s.missing for s in read(self.url, content, self.META)] == [True, False]
         result = self.back(self.tagged(content, [LABELS[0], LABELS[3]], self.META))
         assert [s["meta"] for s in result] == [
             {"lang": "en", "t": LABELS[0]}, {"lang": "de", "t": LABELS[3]}]  # fmt: skip
@@ -248,14 +253,14 @@ class FormatContract:
         with pytest.raises(ManifestError, match="'vidoes'"):
             read(self.url, content, fields)
         with pytest.raises(ManifestError, match="'vidoes'"):
-            format_of(self.url).rewrite(io.BytesIO(content), io.BytesIO(), fields, lambda _: [])
+            format_of(self.url).rewrite(io.BytesIO(content), io.BytesIO(), fields, tags_of([]))
 
     @pytest.mark.parametrize("content", [b"no manifest at all", b"\0" * 100, b"\xff" * 100])
     def test_what_is_no_manifest_is_refused(self, content: bytes) -> None:
         with pytest.raises(ManifestError):
             read(self.url, content)
         with pytest.raises(ManifestError):
-            format_of(self.url).rewrite(io.BytesIO(content), io.BytesIO(), Fields(), lambda _: [])
+            format_of(self.url).rewrite(io.BytesIO(content), io.BytesIO(), Fields(), tags_of([]))
 
     def test_a_file_that_is_cut_off_is_refused_or_ends_earlier(self) -> None:
         content = self.packed(SAMPLES)
@@ -279,7 +284,7 @@ class FormatContract:
                 mutant[noise.randrange(len(mutant))] = noise.randrange(256)
             with suppress(ManifestError):
                 format_of(self.url).rewrite(
-                    io.BytesIO(mutant), io.BytesIO(), Fields(), lambda sample: ["T"]
+                    io.BytesIO(mutant), io.BytesIO(), Fields(), tags_of(["T"])
                 )
 
 

@@ -2,11 +2,16 @@
 
 import io
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tasks.manifests import Fields, Sample, format_of
+from tasks.manifests import Fields, Sample, TagSample, format_of
+
+Record = dict[str, Any]
+UNTAGGED = (Fields().tags,)
+"""What a sample without tags lacks."""
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PATHS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1,
@@ -59,18 +64,31 @@ def read(url: str, content: bytes, fields: Fields | None = None) -> list[Sample]
 
 
 def rewritten(
-    url: str, content: bytes, tags: dict[int, list[str]], fields: Fields | None = None
+    url: str, content: bytes, tags: Mapping[int, list[str]], fields: Fields | None = None
 ) -> bytes:
     """The manifest with tags for the samples that start on these lines."""
+    key = (fields or Fields()).tags
+    return written(url, content, {line: {key: labels} for line, labels in tags.items()}, fields)
+
+
+def written(
+    url: str, content: bytes, values: Mapping[int, Record], fields: Fields | None = None
+) -> bytes:
+    """The manifest with these values of fields for the samples that start on these lines."""
     target, asked = io.BytesIO(), []
 
-    def tag(sample: Sample) -> list[str] | None:
+    def tag(sample: Sample) -> Record | None:
         asked.append(sample)
-        return tags.get(sample.line)
+        return values.get(sample.line)
 
     format_of(url).rewrite(io.BytesIO(content), target, fields or Fields(), tag)
     assert asked == read(url, content, fields), "asked once for every sample, in order"
     return target.getvalue()
+
+
+def tags_of(labels: list[str] | None) -> TagSample:
+    """Gives every sample these tags."""
+    return lambda _: None if labels is None else {Fields().tags: labels}
 
 
 def expected_sample(sample: dict[str, Any], fields: Fields, tags: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample
-from tests.manifests.strategies import LABELS, read, rewritten
+from tests.manifests.strategies import LABELS, UNTAGGED, read, rewritten
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=8)
 PATHS = st.text("abc/.-_ ,\"'éß", min_size=1, max_size=8).filter(
@@ -87,7 +87,10 @@ def test_the_dialect_is_followed() -> None:
 
 def test_other_cells_are_the_same_bytes() -> None:
     content = 'n,videos,text\n007,a.mp4,"a ""q"",\nx"\n1e5,b.mp4,\xe9 5" disk\n'.encode("latin-1")
-    assert read("m.csv", content) == [Sample(2, ["a.mp4"], False), Sample(4, ["b.mp4"], False)]
+    assert read("m.csv", content) == [
+        Sample(2, ["a.mp4"], UNTAGGED),
+        Sample(4, ["b.mp4"], UNTAGGED),
+    ]
     result = rewritten("m.csv", content, {4: []})
     assert result == content.replace(b"text\n", b"text,video_audio_tags\n").replace(
         b'x"\n', b'x",\n').replace(b"disk\n", b"disk,[]\n")  # fmt: skip
@@ -95,7 +98,7 @@ def test_other_cells_are_the_same_bytes() -> None:
 
 def test_a_column_that_is_there_is_filled() -> None:
     content = b"video_audio_tags,videos\n,a\nnull,b\n[],c\n"
-    assert [sample.tagged for sample in read("m.csv", content)] == [False, False, True]
+    assert [not sample.missing for sample in read("m.csv", content)] == [False, False, True]
     result = rewritten("m.csv", content, {2: ["T"], 3: []})
     assert result == b'video_audio_tags,videos\n"[""T""]",a\n[],b\n[],c\n'
 
@@ -112,7 +115,7 @@ def test_a_cell_without_a_value_is_no_tag(cell: str) -> None:
         (Fields(tags="t", meta="c"), b'"{""t"": [""T""]}"'),
     ):
         found = read("m.csv", content, fields)
-        assert (found[0].tagged, found[0].fault) == (False, None)
+        assert (bool(found[0].missing), found[0].fault) == (True, None)
         assert rewritten("m.csv", content, {2: ["T"]}, fields) == (
             b"videos,c\na," + tags + b"\nb,[]\n"
         )
@@ -122,7 +125,7 @@ def test_tags_inside_a_json_cell() -> None:
     fields = Fields(tags="t", meta="meta")
     content = b'videos,meta\na,"{""n"": 1.0}"\nb,\nc,"{""t"": []}"\nd,x\n'
     found = read("m.csv", content, fields)
-    assert [(sample.tagged, bool(sample.fault)) for sample in found] == [
+    assert [(not sample.missing, bool(sample.fault)) for sample in found] == [
         (False, False), (False, False), (True, False), (False, True)]  # fmt: skip
     assert rewritten("m.csv", content, {2: ["T"], 3: ["U"], 5: ["V"]}, fields) == (
         b'videos,meta\na,"{""n"": 1.0, ""t"": [""T""]}"\nb,"{""t"": [""U""]}"\n'
@@ -142,7 +145,7 @@ def test_tags_inside_a_json_cell() -> None:
     ],
 )
 def test_the_videos_cell(cell: str, videos: list[str]) -> None:
-    assert read("m.csv", f"videos,n\n{cell},1\n".encode()) == [Sample(2, videos, False)]
+    assert read("m.csv", f"videos,n\n{cell},1\n".encode()) == [Sample(2, videos, UNTAGGED)]
 
 
 def test_ragged_and_blank_rows_stay() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tasks.manifests import Fields
 from tasks.merge import merge
+from tasks.tags import VideoTags
 
 pytestmark = pytest.mark.long
 
@@ -34,8 +35,8 @@ LABELS = [["Speech"], ["Speech", "EMPTY"]]
 class Outcomes:
     """Labels by file name."""
 
-    def get(self, url: str, /) -> str:
-        return {"a.mp4": "Speech", "b.mp4": "EMPTY"}[Path(url).name]
+    def get(self, url: str, /) -> VideoTags:
+        return VideoTags({"a.mp4": "Speech", "b.mp4": "EMPTY"}[Path(url).name])
 
 
 def write(path: Path) -> None:

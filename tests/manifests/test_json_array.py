@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample
-from tests.manifests.strategies import FIELDS, LABELS, expected_sample, read, rewritten, samples
+from tests.manifests.strategies import (
+    FIELDS,
+    LABELS,
+    UNTAGGED,
+    expected_sample,
+    read,
+    rewritten,
+    samples,
+)
 
 
 @given(st.data())
@@ -42,7 +50,10 @@ PRETTY = b"""\xef\xbb\xbf[
 
 
 def test_the_layout_of_the_author_is_followed() -> None:
-    assert read("m.json", PRETTY) == [Sample(2, ["a.mp4"], False), Sample(7, ["b.mp4"], False)]
+    assert read("m.json", PRETTY) == [
+        Sample(2, ["a.mp4"], UNTAGGED),
+        Sample(7, ["b.mp4"], UNTAGGED),
+    ]
     assert rewritten("m.json", PRETTY, {2: ["T"]}) == PRETTY.replace(
         b"1.50\n", b'1.50,\n    "video_audio_tags": ["T"]\n'
     )
@@ -60,7 +71,7 @@ def test_no_samples(content: bytes) -> None:
 
 def test_json_lines_by_another_name() -> None:
     content = b'\n{"videos": ["a"]}\n{"videos": []}\n'
-    assert read("m.json", content) == [Sample(2, ["a"], False), Sample(3, [], False)]
+    assert read("m.json", content) == [Sample(2, ["a"], UNTAGGED), Sample(3, [], UNTAGGED)]
     assert rewritten("m.json", content, {2: ["T"]}, Fields()).count(b"video_audio_tags") == 1
 
 

@@ -14,11 +14,13 @@ from tests.manifests.strategies import (
     FIELDS,
     LABELS,
     SPACING,
+    UNTAGGED,
     dumped,
     expected_sample,
     read,
     rewritten,
     samples,
+    tags_of,
 )
 
 ENDINGS = st.sampled_from(["\n", "\r\n", "\n\n", "\r\n \t\r\n"])
@@ -71,7 +73,7 @@ def test_only_tagged_lines_change_and_only_by_the_field(
         assert without_tags(new, expected, fields) == without_tags(text, sample, fields)
     assert rest == ""
     assert read("m.jsonl", result, fields) == [
-        sample._replace(tagged=sample.tagged or sample.line in tags)
+        sample._replace(missing=() if sample.line in tags else sample.missing)
         for sample in read("m.jsonl", content, fields)
     ]
 
@@ -171,14 +173,17 @@ def test_a_data_juicer_manifest() -> None:
 
 def test_a_webdataset_sample() -> None:
     line = b'{"__key__":"000017","__url__":"a.tar","videos":"000017.mp4"}'
-    assert read("m.jsonl", line) == [Sample(1, ["000017.mp4"], False)]
+    assert read("m.jsonl", line) == [Sample(1, ["000017.mp4"], UNTAGGED)]
     assert rewritten("m.jsonl", line, {1: ["T"]}) == line[:-1] + b',"video_audio_tags":["T"]}'
 
 
 @pytest.mark.parametrize("value", ["[]", "null"])
 def test_no_videos(value: str) -> None:
-    assert read("m.jsonl", b'{"videos": %s}' % value.encode()) == [Sample(1, [], False)]
-    assert read("m.jsonl", b'{}\n{"videos": null}') == [Sample(1, [], False), Sample(2, [], False)]
+    assert read("m.jsonl", b'{"videos": %s}' % value.encode()) == [Sample(1, [], UNTAGGED)]
+    assert read("m.jsonl", b'{}\n{"videos": null}') == [
+        Sample(1, [], UNTAGGED),
+        Sample(2, [], UNTAGGED),
+    ]
 
 
 @pytest.mark.parametrize("name", ["m.jsonl", "m.json", "array.json"])
@@ -190,7 +195,7 @@ def test_a_manifest_without_the_videos_key_is_refused(name: str) -> None:
     with pytest.raises(ManifestError, match="no sample has the key 'videos'"):
         read(name, content)
     with pytest.raises(ManifestError, match="no sample has the key 'videos'"):
-        format_of(name).rewrite(io.BytesIO(content), io.BytesIO(), Fields(), lambda _: [])
+        format_of(name).rewrite(io.BytesIO(content), io.BytesIO(), Fields(), tags_of([]))
     assert len(read(name, content, Fields(videos="video"))) == 2
 
 
@@ -203,7 +208,7 @@ def test_odd_videos_are_a_fault_of_their_sample_alone(value: str) -> None:
     odd, sound = read("m.jsonl", content)
     assert odd.videos == []
     assert odd.fault is not None
-    assert sound == Sample(2, ["a"], False)
+    assert sound == Sample(2, ["a"], UNTAGGED)
     assert rewritten("m.jsonl", content, {1: ["T"]}) == content
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample
-from tests.manifests.strategies import LABELS, PATHS, TEXT, read, rewritten
+from tests.manifests.strategies import LABELS, PATHS, TEXT, UNTAGGED, read, rewritten
 
 TAGS = pa.list_(pa.string())
 
@@ -132,14 +132,14 @@ def test_a_column_of_nothing_but_none_becomes_one_of_tags() -> None:
     assert opened(result).read().column("video_audio_tags").to_pylist() == [None, ["T"]]
     # Spark would lose rows of a file whose first column is its last bytes.
     assert opened(result).schema_arrow.names == ["videos", "video_audio_tags"]
-    assert read("m.parquet", result) == [Sample(1, ["a"], False), Sample(2, ["b"], True)]
+    assert read("m.parquet", result) == [Sample(1, ["a"], UNTAGGED), Sample(2, ["b"], ())]
 
 
 def test_an_odd_list_is_a_fault_of_its_row_alone() -> None:
     content = packed(pa.table({"videos": [["a", None], ["b"]]}))
     odd, sound = read("m.parquet", content)
     assert odd.fault is not None
-    assert sound == Sample(2, ["b"], False)
+    assert sound == Sample(2, ["b"], UNTAGGED)
     result = rewritten("m.parquet", content, {1: ["T"], 2: ["T"]})
     assert opened(result).read().column("video_audio_tags").to_pylist() == [None, ["T"]]
 

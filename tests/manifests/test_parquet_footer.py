@@ -30,7 +30,7 @@ from tests.manifests.parquet_files import (
     table,
     without_groups,
 )
-from tests.manifests.strategies import read, rewritten
+from tests.manifests.strategies import read, rewritten, tags_of
 
 META = Fields(meta="meta")
 TAGS = {1: ["A"], 2: ["B", "C"]}
@@ -189,7 +189,7 @@ def test_names_with_dots() -> None:
         {"my": {"videos": 1}, "my.videos": ["a"], "the": {"meta": 2},
          "the.meta": {"t": {"tags": 3}, "t.tags": ["T"]}}
     ]  # fmt: skip
-    assert read("m.parquet", result, fields)[0].tagged
+    assert not read("m.parquet", result, fields)[0].missing
 
 
 def test_the_arrow_schema_has_the_tags_where_the_file_has_them() -> None:
@@ -252,7 +252,7 @@ def test_only_the_videos_and_the_tags_are_read() -> None:
     assert len(list(layout.read(source, Fields()))) == rows
     assert source.given < len(content) / 10
     source.given = 0
-    keep = layout.extend(source, end, Fields(), lambda _: ["Music"])  # type: ignore[attr-defined]
+    keep = layout.extend(source, end, Fields(), tags_of(["Music"]))  # type: ignore[attr-defined]
     assert source.given < len(content) / 10
     assert len(end.getvalue()) < len(content) / 50
     result = content[:keep] + end.getvalue()
@@ -270,7 +270,7 @@ def test_a_null_column_becomes_one_of_tags_in_every_copy_of_the_schema() -> None
 
 def test_duckdb_sees_the_struct_grow() -> None:
     content = by_duckdb()
-    assert read("m.parquet", rewritten("m.parquet", content, TAGS, META), META)[0].tagged
+    assert not read("m.parquet", rewritten("m.parquet", content, TAGS, META), META)[0].missing
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_key_value_metadata_stays_but_for_the_copies_of_the_schema(
 def test_they_are_found_to_be_tagged(content: bytes, result: bytes, fields: Fields) -> None:
     samples = read("m.parquet", result, fields)
     assert [s.videos for s in samples] == [s.videos for s in read("m.parquet", content, fields)]
-    assert {s.line for s in samples if s.tagged} == {n for n in LABELS if n <= len(samples)}
+    assert {s.line for s in samples if not s.missing} == {n for n in LABELS if n <= len(samples)}
 
 
 def test_bloom_filters_are_still_used() -> None:

@@ -13,7 +13,7 @@ from tasks.manifests import Fields, format_of, parquet_footer
 from tasks.manifests import parquet_ids as ids
 from tasks.manifests.thrift_compact import BINARY, Field, Struct, structs
 from tests.manifests.parquet_files import edited, encrypted, packed, table, without_groups
-from tests.manifests.strategies import read, rewritten
+from tests.manifests.strategies import read, rewritten, tags_of
 
 SMALL = pa.table({"videos": [["a"], ["b"]], "n": [1, 2]})
 
@@ -147,7 +147,7 @@ def test_a_row_whose_struct_is_null_is_a_fault_of_that_row() -> None:
 def test_a_struct_of_nothing_but_tags_gains_them_night_by_night(rows: pa.Table) -> None:
     fields = Fields(meta="meta")
     content = rewritten("m.parquet", packed(rows), {2: ["B"]}, fields)
-    assert [sample.tagged for sample in read("m.parquet", content, fields)] == [False, True]
+    assert [not sample.missing for sample in read("m.parquet", content, fields)] == [False, True]
     content = rewritten("m.parquet", content, {1: ["A"]}, fields)
     found = pa.parquet.read_table(io.BytesIO(content))["meta"].to_pylist()
     assert found == [{"video_audio_tags": ["A"]}, {"video_audio_tags": ["B"]}]
@@ -176,12 +176,12 @@ def test_what_the_source_raises_is_not_the_fault_of_the_file() -> None:
 
     source = Broken(packed(table()))
     parquet = format_of("m.parquet")
-    parquet.rewrite(source, io.BytesIO(), Fields(), lambda _: ["T"])
+    parquet.rewrite(source, io.BytesIO(), Fields(), tags_of(["T"]))
     for reads in range(1, 1 - source.reads):
         source = Broken(packed(table()))
         source.reads = reads
         with pytest.raises(TimeoutError, match="no answer"):
-            parquet.rewrite(source, io.BytesIO(), Fields(), lambda _: ["T"])
+            parquet.rewrite(source, io.BytesIO(), Fields(), tags_of(["T"]))
 
 
 def test_no_row_groups_is_no_fault() -> None:

@@ -13,6 +13,7 @@ from tasks.manifests import Fields
 from tasks.manifests.files import open_manifest
 from tasks.merge import merge
 from tasks.storage import s3 as s3_store
+from tasks.tags import VideoTags
 from tests.conftest import S3Server
 
 ROWS = 6000
@@ -24,11 +25,11 @@ class Labels:
     def __init__(self, label: str, meddle: Callable[[], object] | None = None) -> None:
         self.label, self.meddle = label, meddle
 
-    def get(self, url: str, /) -> str:
+    def get(self, url: str, /) -> VideoTags:
         meddle, self.meddle = self.meddle, None
         if meddle:
             meddle()
-        return self.label
+        return VideoTags(self.label)
 
 
 def large(text: str = "x") -> bytes:

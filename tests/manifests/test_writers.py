@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, format_of
-from tests.manifests.strategies import read, rewritten
+from tests.manifests.strategies import UNTAGGED, read, rewritten, tags_of
 
 pytestmark = pytest.mark.long
 
@@ -37,7 +37,7 @@ def refusal(url: str, content: bytes, fields: Fields | None = None) -> ManifestE
         read(url, content, fields)
     with pytest.raises(ManifestError) as merged:
         format_of(url).rewrite(
-            io.BytesIO(content), io.BytesIO(), fields or Fields(), lambda sample: ["T"]
+            io.BytesIO(content), io.BytesIO(), fields or Fields(), tags_of(["T"])
         )
     assert str(planned.value) == str(merged.value)
     return planned.value
@@ -126,7 +126,7 @@ LISTS = st.lists(
 @given(LISTS)
 def test_lists_as_python_prints_them(paths: list[str]) -> None:
     content = pd.DataFrame({"id": [1], "videos": [paths]}).to_csv(index=False).encode()
-    assert read("m.csv", content) == [Sample(2, paths, False)]
+    assert read("m.csv", content) == [Sample(2, paths, UNTAGGED)]
 
 
 @given(LISTS)
@@ -172,7 +172,7 @@ def test_lists_as_duckdb_prints_them(tmp_path: Path) -> None:
 )
 def test_a_printed_list(cell: str, videos: list[str]) -> None:
     assert read("m.csv", f'videos,n\n"{cell.replace(chr(34), chr(34) * 2)}",1\n'.encode()) == [
-        Sample(2, videos, False)
+        Sample(2, videos, UNTAGGED)
     ]
 
 
@@ -243,7 +243,7 @@ def test_a_path_that_is_not_utf_8_is_a_fault_of_its_row() -> None:
 
 def test_the_line_that_tells_excel_the_delimiter() -> None:
     content = b"\xef\xbb\xbfsep=;\r\nid;videos\r\n1;a.mp4\r\n"
-    assert read("m.csv", content) == [Sample(3, ["a.mp4"], False)]
+    assert read("m.csv", content) == [Sample(3, ["a.mp4"], UNTAGGED)]
     assert rewritten("m.csv", content, {3: ["T"]}) == (
         b'\xef\xbb\xbfsep=;\r\nid;videos;video_audio_tags\r\n1;a.mp4;"[""T""]"\r\n'
     )
@@ -266,7 +266,10 @@ LONE_CR = b'id,videos\r1,a.mp4\r2,"b\r.mp4"\r'
 
 
 def test_lines_that_end_as_on_old_macs() -> None:
-    assert read("m.csv", LONE_CR) == [Sample(2, ["a.mp4"], False), Sample(3, ["b\r.mp4"], False)]
+    assert read("m.csv", LONE_CR) == [
+        Sample(2, ["a.mp4"], UNTAGGED),
+        Sample(3, ["b\r.mp4"], UNTAGGED),
+    ]
     assert rewritten("m.csv", LONE_CR, {2: []}) == (
         b'id,videos,video_audio_tags\r1,a.mp4,[]\r2,"b\r.mp4",\r'
     )
@@ -293,13 +296,13 @@ def test_numbers_stay_as_they_are_written(number: str) -> None:
 
 def test_of_a_key_that_comes_twice_the_last_counts() -> None:
     content = b'{"videos": ["a"], "videos": ["b"]}\n'
-    assert read("m.jsonl", content) == [Sample(1, ["b"], False)]
+    assert read("m.jsonl", content) == [Sample(1, ["b"], UNTAGGED)]
 
 
 @pytest.mark.parametrize("value", ["NaN", "null"])
 def test_nan_is_how_pandas_writes_null(value: str) -> None:
     content = f'{{"videos": ["a"], "video_audio_tags": {value}}}\n{{"videos": {value}}}\n'.encode()
-    assert read("m.jsonl", content) == [Sample(1, ["a"], False), Sample(2, [], False)]
+    assert read("m.jsonl", content) == [Sample(1, ["a"], UNTAGGED), Sample(2, [], UNTAGGED)]
     assert rewritten("m.jsonl", content, {1: ["T"]}).startswith(
         b'{"videos": ["a"], "video_audio_tags": ["T"]}\n'
     )
@@ -330,7 +333,7 @@ def test_a_meta_field_that_is_no_object_is_a_fault_of_its_sample(url: str, value
 def test_a_meta_cell_without_a_value_is_made(value: str) -> None:
     fields = Fields(tags="t", meta="meta")
     content = f"videos,meta\na,{value}\n".encode()
-    assert read("m.csv", content, fields) == [Sample(2, ["a"], False)]
+    assert read("m.csv", content, fields) == [Sample(2, ["a"], UNTAGGED)]
     assert rewritten("m.csv", content, {2: ["T"]}, fields) == (
         b'videos,meta\na,"{""t"": [""T""]}"\n'
     )
@@ -339,7 +342,7 @@ def test_a_meta_cell_without_a_value_is_made(value: str) -> None:
 def test_paths_that_look_like_urls_come_as_they_stand() -> None:
     paths = ["clip::001.mp4", "./clip::001.mp4", "zip://a.mp4::b.zip", "C:\\v.mp4", "a?b#c.mp4"]
     content = json.dumps({"videos": paths}).encode()
-    assert read("m.jsonl", content) == [Sample(1, paths, False)]
+    assert read("m.jsonl", content) == [Sample(1, paths, UNTAGGED)]
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
@@ -387,4 +390,4 @@ def test_a_file_that_was_found_wrong(name: str) -> None:
         fields, samples = expected
         found = read(name, content, fields)
         assert [sample.fault or sample.videos for sample in found] == samples
-        assert not any(sample.tagged for sample in found)
+        assert all(sample.missing for sample in found)
