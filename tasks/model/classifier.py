@@ -26,8 +26,10 @@ from transformers import AutoModelForAudioClassification
 from transformers.utils.logging import disable_progress_bar
 
 from tasks.errors import ConfigurationError
+from tasks.labels.activation import Activation
 from tasks.model import Checkpoint, Dtype
 from tasks.model.batch import Batch, Sound, Waveform, to_float
+from tasks.model.check import check, to_logits
 from tasks.model.checkpoint import explained, is_ast
 from tasks.model.device import choose_batch_size, choose_device, choose_dtype
 from tasks.model.features import LogMelFeatures
@@ -50,7 +52,12 @@ class Classifier:
     Attributes:
         labels: the model's, by row of its logits.
         batch_size: clips in a batch where the caller names no number.
+        one_at_a_time: whether a batch would change the model's answers: see :mod:`.check`.
+        undoes: the activation that the model has applied to its logits already.
     """
+
+    one_at_a_time = False
+    undoes: Activation = "none"
 
     def __init__(
         self,
@@ -157,6 +164,8 @@ class Classifier:
         log.warning("out of memory with %d clips; going on with batches of %d", size, size // 2)
 
     def _forward(self, batch: Batch | list[Waveform]) -> torch.Tensor:
+        if self.one_at_a_time and len(batch) > 1:
+            return torch.cat([self._forward(batch[n : n + 1]) for n in range(len(batch))])
         if isinstance(batch, Batch):
             assert self._features is not None
             on_device = batch if self._copies is None else batch.upload(self._copies)
@@ -169,7 +178,7 @@ class Classifier:
             # Padding that a model was not trained for would change its answer.
             return torch.cat([self._forward([waveform]) for waveform in batch])
         logits: torch.Tensor = self.model(**{k: self._cast(v) for k, v in inputs.items()}).logits
-        return logits.float()
+        return to_logits(logits.float(), self.undoes)
 
     def _cast(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self.device, self.dtype if value.is_floating_point() else None)
@@ -235,4 +244,7 @@ def _load(key: _Key, device: torch.device, dtype: torch.dtype) -> Classifier:
             raise ConfigurationError(
                 f"{named.hf_ast} has weights that are NaN or infinite: {name}."
             )
-    return Classifier(model, key.checkpoint, device, dtype)
+    classifier = Classifier(model, key.checkpoint, device, dtype)
+    if model.config.model_type != "audio-spectrogram-transformer":
+        check(classifier)
+    return classifier

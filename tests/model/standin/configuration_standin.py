@@ -1,0 +1,19 @@
+"""The configuration of the stand-in."""
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+
+class StandinConfig(PretrainedConfig):
+    """
+    Args:
+        takes: the most frames that are one input; more are split.
+        outputs: what the model gives.
+    """
+
+    model_type = "standin"
+
+    def __init__(self, takes: int = 100, outputs: str = "logits", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.takes, self.outputs = takes, outputs
