@@ -1,7 +1,7 @@
 """Tags alone are written as they were before a sample could gain other fields, to the byte.
 
 ``same_bytes.json`` has digests of manifests and of what that version (commit a19351a) made of them.
-Where a library writes the manifest itself in another way, there is nothing to compare.
+A manifest that a library writes in another way than it did is not compared.
 """
 
 import hashlib
@@ -49,8 +49,7 @@ def digests(case: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_bytes_are_those_of_the_version_before(case: str) -> None:
-    recorded = json.loads(RECORD.read_text()).get(case)
+    recorded = json.loads(RECORD.read_text())[case]
     before, after = digests(case)
-    if recorded is None or recorded[0] != before:
-        pytest.skip("the manifest itself is not the one that was recorded")
-    assert after == recorded[1]
+    if before == recorded[0] or case.startswith(tuple(TEXT)):
+        assert [before, after] == recorded

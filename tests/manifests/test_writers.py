@@ -333,7 +333,7 @@ def test_a_meta_field_that_is_no_object_is_a_fault_of_its_sample(url: str, value
 def test_a_meta_cell_without_a_value_is_made(value: str) -> None:
     fields = Fields(tags="t", meta="meta")
     content = f"videos,meta\na,{value}\n".encode()
-    assert read("m.csv", content, fields) == [Sample(2, ["a"], UNTAGGED)]
+    assert read("m.csv", content, fields) == [Sample(2, ["a"], ("t",))]
     assert rewritten("m.csv", content, {2: ["T"]}, fields) == (
         b'videos,meta\na,"{""t"": [""T""]}"\n'
     )
