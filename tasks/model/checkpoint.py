@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,10 +84,27 @@ def _sentence(named: CheckpointId, error: Exception) -> str:
         return (
             f"The model {named.hf_ast} brings its own code; --trust-remote-code allows it to run."
         )
+    if isinstance(error, ImportError):
+        packages = _packages(error)
+        return f"The model {named.hf_ast} needs what is not installed: pip install {packages}."
+    if "for this kind of AutoModel" in said:
+        return (
+            f"The model {named.hf_ast} is not an audio classifier that transformers can load: such"
+            " are AST, Wav2Vec2, HuBERT, WavLM, Whisper, and models with code of their own for it."
+        )
     if Path(named.hf_ast).is_dir():
         return f"The model in the folder {named.hf_ast} could not be loaded: {said}."
+    if not isinstance(error, OSError):
+        return f"The model {named.hf_ast} could not be loaded: {said}."
     return (
         f"The model {named.hf_ast} could not be loaded: there is no local folder of that name, and "
         f"it could not be downloaded from the hub ({said}). A local folder works too: "
         "--hf-ast FOLDER."
     )
+
+
+def _packages(error: ImportError) -> str:
+    """Return the packages that a model's own code imports and that are missing."""
+    # transformers looks at the imports before it runs the code, and names all of them.
+    found = re.search(r"not found in your environment: (.+?)\. Run", str(error))
+    return found[1].replace(",", "") if found else error.name or str(error).strip()

@@ -152,6 +152,32 @@ def test_a_model_that_cannot_tag_is_refused_in_a_sentence(
         load(make_standin(takes=10_000, outputs=outputs))
 
 
+@pytest.mark.parametrize(
+    ("imported", "packages"),
+    [("no_such_audio", "no_such_audio"), ("none_a, none_b", "none_a none_b")],
+)
+def test_a_package_that_the_models_code_needs_is_named(
+    make_standin: MakeStandin, imported: str, packages: str
+) -> None:
+    folder = make_standin()
+    code = folder / "feature_extraction_standin.py"
+    code.write_text(f"import {imported}\n{code.read_text()}")
+    with pytest.raises(ConfigurationError) as caught:
+        load(folder)
+    start, _, named = str(caught.value).rstrip(".").partition(": pip install ")
+    assert start == f"The model {folder} needs what is not installed"
+    assert sorted(named.split()) == packages.split()
+
+
+def test_a_model_of_another_kind_is_refused_in_a_sentence(make_standin: MakeStandin) -> None:
+    folder = make_standin()
+    config = json.loads((folder / "config.json").read_text())
+    del config["auto_map"]["AutoModelForAudioClassification"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigurationError, match="not an audio classifier that transformers can"):
+        load(folder)
+
+
 @pytest.mark.parametrize("norm", ["group", "layer"])
 def test_wav2vec2_of_either_norm_is_given_batches_of_one_length(norm: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
