@@ -1,4 +1,4 @@
-"""Charts as SVG: small, sharp at every size, and drawn by any browser without a library."""
+"""Charts without a library: SVG for Prefect's UI, HTML for a page that may be narrow or dark."""
 
 import base64
 from collections.abc import Sequence
@@ -10,12 +10,27 @@ _STYLE = "font-family='system-ui,Segoe UI,Helvetica,Arial,sans-serif' font-size=
 _LABEL_CHARACTERS = 30
 
 
-def bars(title: str, rows: Sequence[tuple[str, float, str]]) -> str:
-    """A horizontal bar chart.
+Rows = Sequence[tuple[str, float, str]]
+"""Label, length of the bar in any unit, and what is written behind it."""
+
+
+def html_bars(rows: Rows) -> str:
+    """Return a horizontal bar chart that is as wide as there is room; ``report`` styles it."""
+    longest = max((length for _, length, _ in rows), default=0) or 1
+    lines = (
+        f"<span>{escape(label)}</span><i style='width:{100 * length / longest:.1f}%'></i>"
+        f"<b>{escape(value)}</b>"
+        for label, length, value in rows
+    )
+    return f"<div class=bars>{''.join(lines)}</div>"
+
+
+def bars(title: str, rows: Rows) -> str:
+    """Return a horizontal bar chart as SVG.
 
     Args:
         title: above it.
-        rows: label, length of the bar in any unit, and what is written behind it.
+        rows: from top to bottom.
     """
     longest = max((length for _, length, _ in rows), default=0) or 1
     space = _WIDTH - _LABEL_WIDTH - _VALUE_WIDTH

@@ -1,36 +1,56 @@
-"""The summary as one HTML page that needs nothing else: to open, to keep, to send."""
+"""The run as one HTML page that needs nothing else: to open, to listen to, to keep, to send."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
+from importlib.resources import files
 
-from flows.show import render, tables
+from flows.show import charts, listening, render, tables
+from flows.show.examples import Example, Examples
 from flows.summary import Summary, counted
+from tasks.manifests.ledger import ledger_of
+from tasks.shown import shown
 from tasks.storage import absolute, join, overwrite, scratch
 
+MAX_BYTES = 8_000_000
+"""Of a page: mail servers take that much."""
+
 MANIFEST_ROWS = 5000
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #d1d5db; --soft: #6b7280; }
-@media (prefers-color-scheme: dark) { :root { --line: #374151; --soft: #9ca3af; } }
-body { font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif;
-       max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; } .soft { color: var(--soft); }
-.wide { overflow-x: auto; } svg { max-width: 100%; height: auto; border: 1px solid var(--line);
-        border-radius: 8px; }
-table { border-collapse: collapse; }
-th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line);
-         text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-th.number, td.number { text-align: right; white-space: nowrap; }
-"""
+_LEDGERS = 20
 
 
-def write_report(summary: Summary, state: str, target: str) -> str:
+@dataclass(frozen=True)
+class Background:
+    """What a page tells beside the summary.
+
+    Attributes:
+        run: URL of the run in Prefect's UI, or None where nobody will be able to open it.
+        made_with: the model and the parameters, by name.
+        examples: to check tags by; None where no video was tagged.
+        extract: gives the clip of an example, None where it has no sound (see
+            :func:`listening.hear`); itself None for a page without sound.
+    """
+
+    run: str | None = None
+    made_with: Mapping[str, object] = field(default_factory=dict)
+    examples: Examples | None = None
+    extract: Callable[[Example], bytes | None] | None = None
+
+
+NO_BACKGROUND = Background()
+
+
+def write_report(
+    summary: Summary, state: str, target: str, background: Background = NO_BACKGROUND
+) -> str:
     """Write the page.
 
     Args:
         summary: what it shows.
         state: the name of the run's state.
         target: a folder, or the page itself when it ends with ``.html``; any fsspec URL.
+        background: what it shows beside.
 
     Returns:
         The URL of the page.
@@ -43,33 +63,76 @@ def write_report(summary: Summary, state: str, target: str) -> str:
     if not url.endswith(".html"):
         url = join(url, f"tag-videos-{now:%Y-%m-%dT%H%M%SZ}.html")
     with scratch(url) as file:
-        file.write_text(page(summary, state, now), encoding="utf-8")
+        file.write_text(page(summary, state, now, background), encoding="utf-8")
         overwrite(url, file)
     return url
 
 
-def page(summary: Summary, state: str, time: datetime) -> str:
-    """Return the HTML of the report."""
+def page(
+    summary: Summary, state: str, time: datetime, background: Background = NO_BACKGROUND
+) -> str:
+    """Return the HTML of the page."""
+    title = f"Tagged videos: {state}"
+    before, after = _results(summary, time, background.run), _account(summary, background)
+    examples = ""
+    if background.examples is not None:
+        examples = _examples(background.examples, background.extract, len(before) + len(after))
+    style = files("flows.show").joinpath("report.css").read_text(encoding="utf-8")
+    return (
+        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{style}</style></head>"
+        f"<body><h1>{escape(title)}</h1>{before}{examples}{after}</body></html>\n"
+    )
+
+
+def _results(summary: Summary, time: datetime, run: str | None) -> str:
+    link = f", <a href='{escape(run)}'>the run in Prefect</a>" if run else ""
     parts = [
-        f"<h1>Tagged videos: {escape(state)}</h1>",
-        f"<p class='soft'>{time:%Y-%m-%d %H:%M} UTC, {counted(summary.manifests, 'manifest')},"
-        f" {counted(summary.samples, 'sample')}</p>",
+        f"<p class=soft>{time:%Y-%m-%d %H:%M} UTC, {counted(summary.manifests, 'manifest')},"
+        f" {counted(summary.samples, 'sample')}{link}</p>",
         render.html(tables.counts(summary), header=False),
     ]
     if summary.tags:
-        parts += ["<h2>Tags</h2>", tables.tag_chart(summary)]
+        videos = counted(summary.tags.total(), "video")
+        parts += [f"<h2>Tags of {videos}</h2>", charts.html_bars(tables.tag_bars(summary))]
+    return "".join(parts)
+
+
+def _examples(
+    examples: Examples, extract: Callable[[Example], bytes | None] | None, others: int
+) -> str:
+    if extract is None:
+        return listening.section(examples, None)
+    silent = listening.section(examples, dict.fromkeys(examples.all(), ""))
+    left = MAX_BYTES - others - len(silent) - 10_000  # of the head, and letters beyond ASCII
+    return listening.section(examples, listening.hear(examples, extract, left))
+
+
+def _account(summary: Summary, background: Background) -> str:
+    """What it took, what failed, and how it was made."""
+    parts = []
     if summary.stages:
-        parts += ["<h2>Time</h2>", tables.stage_chart(summary)]
+        parts += [
+            "<h2>Time</h2><p class=soft>Seconds at work; stages overlap</p>",
+            charts.html_bars(tables.stage_bars(summary)),
+        ]
     if summary.failures:
         parts += ["<h2>Videos that failed</h2>", render.html(tables.failures(summary))]
+    if ledgers := [ledger_of(row.manifest) for row in summary.rows if row.failed]:
+        listed = "".join(f"<li><code>{escape(ledger)}</code></li>" for ledger in ledgers[:_LEDGERS])
+        more = len(ledgers) - _LEDGERS
+        listed += f"<li>and {more:,} more, beside their manifests</li>" if more > 0 else ""
+        parts.append(f"<p>Every sample that failed, with the reason:</p><ul>{listed}</ul>")
     if summary.rows:
         table = tables.manifests(summary, MANIFEST_ROWS)
         found = counted(summary.manifests, "manifest")
         title = f"Manifests with samples to tag: {len(summary.rows):,} of {found}"
         parts += [f"<h2>{title}</h2>", render.html(table)]
-    return (
-        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>Tagged videos: {escape(state)}</title><style>{_STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
+    if background.made_with:
+        lines = "".join(
+            f"<dt>{escape(name)}</dt><dd>{escape(shown(str(value)))}</dd>"
+            for name, value in background.made_with.items()
+        )
+        parts.append(f"<h2>Made with</h2><dl>{lines}</dl>")
+    return "".join(parts)

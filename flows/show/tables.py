@@ -36,17 +36,20 @@ def tags(summary: Summary) -> pd.DataFrame:
     return frame.assign(percent=100 * frame["videos"] / max(1, counted.sum()))
 
 
+def tag_bars(summary: Summary) -> charts.Rows:
+    """The rows of a chart of the tags."""
+    rows = tags(summary).itertuples(index=False)
+    return [(tag, n, f"{n:,} · {share:.1f}%") for tag, n, share in rows]
+
+
 def tag_chart(summary: Summary) -> str:
     """The distribution of the tags as a picture, SVG."""
-    rows = tags(summary).itertuples(index=False)
-    title = f"Tags of {counted(summary.tags.total(), 'video')}"
-    return charts.bars(title, [(tag, n, f"{n:,} · {share:.1f}%") for tag, n, share in rows])
+    return charts.bars(f"Tags of {counted(summary.tags.total(), 'video')}", tag_bars(summary))
 
 
-def stage_chart(summary: Summary) -> str:
-    """Where the time went, SVG."""
-    rows = [(stage, seconds, f"{seconds:,.1f} s") for stage, seconds in summary.stages.items()]
-    return charts.bars("Seconds at work; stages overlap", rows)
+def stage_bars(summary: Summary) -> charts.Rows:
+    """The rows of a chart of where the time went."""
+    return [(stage, seconds, f"{seconds:,.1f} s") for stage, seconds in summary.stages.items()]
 
 
 def failures(summary: Summary) -> pd.DataFrame:

@@ -5,7 +5,7 @@ logits.
 """
 
 from tasks.labels.activation import Activation, activation_of
-from tasks.labels.answer import Answer, video_tags
+from tasks.labels.answer import Answer, roll_up, video_tags
 from tasks.labels.label_map import LabelMap
 from tasks.labels.provenance import parse_provenance, provenance
 
@@ -16,5 +16,6 @@ __all__ = [
     "activation_of",
     "parse_provenance",
     "provenance",
+    "roll_up",
     "video_tags",
 ]

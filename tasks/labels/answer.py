@@ -72,7 +72,7 @@ def video_tags(
     """
     if not len(scores):
         return VideoTags(EMPTY, [] if answer.scores else None, [] if answer.timeline else None)
-    names, rolled, tops = _roll_up(scores, labels, activation, answer.groups)
+    names, rolled, tops = roll_up(scores, labels, activation, answer.groups)
     totals = rolled.mean(0) if answer.aggregate == "mean" else rolled.max(0)
     wins = np.bincount(tops, minlength=len(names))
     seconds = np.full(len(scores), window_seconds)
@@ -84,17 +84,25 @@ def video_tags(
     )
 
 
-def _roll_up(
+class Rolled(NamedTuple):
+    """Probabilities by window and name, and the column of each window's top name."""
+
+    names: Sequence[str]
+    probabilities: Probabilities
+    tops: npt.NDArray[np.integer]
+
+
+def roll_up(
     scores: VideoScores, labels: Sequence[str], activation: Activation, groups: LabelMap | None
-) -> tuple[Sequence[str], Probabilities, npt.NDArray[np.integer]]:
-    """Return the names, the probability of each in each window, and the top of each window."""
+) -> Rolled:
+    """Return the probabilities of groups; without groups, those of labels."""
     by_label = probabilities(scores.logits, activation)
     if groups is None:
-        return labels, by_label, scores.top
+        return Rolled(labels, by_label, scores.top)
     members = _members(groups, tuple(labels))
     # By the highest: sixty labels of little probability are no sixty reasons.
     rolled = np.maximum.reduceat(by_label[:, members.columns], members.offsets, axis=1)
-    return members.names, rolled, members.group_of[scores.top]
+    return Rolled(members.names, rolled, members.group_of[scores.top])
 
 
 class _Members(NamedTuple):
