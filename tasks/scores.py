@@ -17,20 +17,36 @@ class VideoScores:
 
     Attributes:
         starts: seconds into the video, float32, shape ``(windows,)``.
+        seconds: how long each is, float32, shape ``(windows,)``: a video may be shorter than a
+            window, or end in it.
         top: index of the top label of each window, int32, shape ``(windows,)``. Kept beside the
             logits, since two that differ may be equal when they are rounded.
         logits: float16, shape ``(windows, labels)``.
     """
 
     starts: npt.NDArray[np.float32] = field(repr=False)
+    seconds: npt.NDArray[np.float32] = field(repr=False)
     top: npt.NDArray[np.int32] = field(repr=False)
     logits: npt.NDArray[np.float16] = field(repr=False)
 
     @classmethod
-    def of(cls, starts: npt.ArrayLike, logits: npt.NDArray[np.float32]) -> Self:
-        """Take the logits of a video's windows, float32, shape ``(windows, labels)``."""
+    def of(
+        cls,
+        starts: npt.ArrayLike,
+        logits: npt.NDArray[np.float32],
+        seconds: npt.ArrayLike = np.inf,
+    ) -> Self:
+        """Take the logits of a video's windows, float32, shape ``(windows, labels)``.
+
+        Args:
+            starts: of the windows, in seconds.
+            logits: of each window.
+            seconds: how long the windows are; infinity stands for a whole one.
+        """
+        begun = np.asarray(starts, np.float32)
         return cls(
-            np.asarray(starts, np.float32),
+            begun,
+            np.broadcast_to(np.asarray(seconds, np.float32), begun.shape),
             logits.argmax(-1).astype(np.int32),
             # Nothing is rounded to infinity.
             np.clip(logits, -6e4, 6e4).astype(np.float16),
@@ -39,16 +55,18 @@ class VideoScores:
     @classmethod
     def empty(cls) -> Self:
         """The scores of a video without sound."""
-        return cls(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros((0, 0), np.float16))
+        none = np.zeros(0, np.float32)
+        return cls(none, none, np.zeros(0, np.int32), np.zeros((0, 0), np.float16))
 
     def __len__(self) -> int:
         """Count the windows."""
         return len(self.starts)
 
     def to_bytes(self) -> bytes:
-        """A head, then the three arrays, little-endian: never a pickle."""
+        """A head, then the arrays, little-endian: never a pickle."""
         head = _HEAD.pack(_MAGIC, *self.logits.shape)
-        parts = (self.starts.astype("<f4"), self.top.astype("<i4"), self.logits.astype("<f2"))
+        times = (self.starts.astype("<f4"), self.seconds.astype("<f4"))
+        parts = (*times, self.top.astype("<i4"), self.logits.astype("<f2"))
         return head + b"".join(part.tobytes() for part in parts)
 
     @classmethod
@@ -61,11 +79,11 @@ class VideoScores:
         if len(data) < _HEAD.size:
             raise ValueError("scores are cut short in their head")
         magic, windows, labels = _HEAD.unpack_from(data)
-        if magic != _MAGIC or len(data) != _HEAD.size + windows * (8 + 2 * labels):
+        if magic != _MAGIC or len(data) != _HEAD.size + windows * (12 + 2 * labels):
             raise ValueError("these are no scores")
-        starts = np.frombuffer(data, "<f4", windows, _HEAD.size)
-        top = np.frombuffer(data, "<i4", windows, _HEAD.size + 4 * windows)
-        logits = np.frombuffer(data, "<f2", windows * labels, _HEAD.size + 8 * windows)
+        starts, seconds = np.frombuffer(data, "<f4", 2 * windows, _HEAD.size).reshape(2, windows)
+        top = np.frombuffer(data, "<i4", windows, _HEAD.size + 8 * windows)
+        logits = np.frombuffer(data, "<f2", windows * labels, _HEAD.size + 12 * windows)
         if windows and not (np.isfinite(logits).all() and 0 <= top.min() <= top.max() < labels):
             raise ValueError("these scores are damaged")
-        return cls(starts, top, logits.reshape(windows, labels))
+        return cls(starts, seconds, top, logits.reshape(windows, labels))

@@ -8,7 +8,7 @@ from tasks.scores import VideoScores
 
 def scores(windows: int = 3, labels: int = 527) -> VideoScores:
     logits = np.random.default_rng(0).normal(-6, 3, (windows, labels)).astype(np.float32)
-    return VideoScores.of(np.arange(windows) * 10.24, logits)
+    return VideoScores.of(np.arange(windows) * 10.24, logits, 10.24)
 
 
 @pytest.mark.parametrize("windows", [0, 1, 3])
@@ -16,7 +16,7 @@ def test_they_come_back_as_they_were(windows: int) -> None:
     before = scores(windows) if windows else VideoScores.empty()
     after = VideoScores.from_bytes(before.to_bytes())
     assert len(after) == windows
-    for name in ("starts", "top", "logits"):
+    for name in ("starts", "seconds", "top", "logits"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
 
@@ -43,7 +43,7 @@ def test_a_huge_logit_stays_finite() -> None:
         scores().to_bytes()[:-1],
         b"XXXX" + scores().to_bytes()[4:],
         scores(1, 2).to_bytes()[:-2] + b"\xff\x7f",  # a NaN
-        scores(1, 2).to_bytes()[:16] + b"\x09\0\0\0" + scores(1, 2).to_bytes()[20:],  # no such top
+        scores(1, 2).to_bytes()[:20] + b"\x09\0\0\0" + scores(1, 2).to_bytes()[24:],  # no such top
     ],
 )
 def test_what_is_damaged_is_refused(data: bytes) -> None:

@@ -75,7 +75,7 @@ def video_tags(
     names, rolled, tops = roll_up(scores, labels, activation, answer.groups)
     totals = rolled.mean(0) if answer.aggregate == "mean" else rolled.max(0)
     wins = np.bincount(tops, minlength=len(names))
-    seconds = np.full(len(scores), window_seconds)
+    seconds = np.minimum(scores.seconds, window_seconds)
     order = np.lexsort((-wins, -totals))  # stable: then by the model's order
     return VideoTags(
         names[order[0]],

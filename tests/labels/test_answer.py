@@ -136,10 +136,9 @@ def test_the_tag_is_among_the_scores_whatever_its_score() -> None:
 
 def test_of_equal_labels_the_one_that_wins_more_windows() -> None:
     third, rest = sigmoids([0.5, 0.5, 0.5, 0.1], [0.1] * 4)
-    array = np.asarray([third, rest], np.float32)
-    scores = VideoScores(
-        np.array([0, 10], np.float32), np.array([2, 2], np.int32), array.astype("f2")
-    )
+    starts, seconds = np.array([0, 10], np.float32), np.full(2, WINDOW, np.float32)
+    tops, logits = np.array([2, 2], np.int32), np.array([third, rest], np.float16)
+    scores = VideoScores(starts, seconds, tops, logits)
     assert video_tags(scores, LABELS, "sigmoid", WINDOW, Answer()).label == "Piano"
     assert answered([third, rest], Answer()).label == "Speech"
 
@@ -168,6 +167,12 @@ def test_tag_and_timeline_are_of_groups() -> None:
         {"start": 0.0, "end": 20.0, "label": "Music", "score": 0.9},
         {"start": 20.0, "end": 30.0, "label": "Speech", "score": 0.8},
     ]
+
+
+def test_the_timeline_of_a_short_video_ends_with_it() -> None:
+    scores = VideoScores.of([0.0], np.array([[1.0, -1, -1, -1]], np.float32), [3.2])
+    tags = video_tags(scores, LABELS, "sigmoid", WINDOW, EVERYTHING)
+    assert tags.timeline == [{"start": 0.0, "end": 3.2, "label": "Speech", "score": 0.731}]
 
 
 @pytest.mark.parametrize(
