@@ -1,21 +1,24 @@
-"""Parquet: the tags are a new last column, or a new last field of the ``meta`` struct, of type
-list<string>; null is no tag.
+"""Parquet: what is written comes into new last columns, or new last fields of the ``meta`` struct.
+The tags are of type list<string>; null is no value.
 
 No other column is decoded, encoded or moved: its bytes stay where they are in the file, with its
-page index and its bloom filter. Behind them come the pages of the tags, which pyarrow writes, and
-a new footer. pyarrow reads the videos and the old tags through a footer that has only these.
+page index and its bloom filter. Behind them come the pages of the new columns, which pyarrow
+writes, and a new footer. pyarrow reads the videos and the old values through a footer that has only
+these.
 
     before  PAR1 | pages, indexes and bloom filters of all columns | footer
-    after   PAR1 | the same                          | pages of the tags | new footer
+    after   PAR1 | the same                          | pages of the new columns | new footer
                                                keep -^
 
-Tags that are there already are superseded: the new footer no longer points to their pages, which
-are left out where they are the last in the file (since they were written here).
+A column that is there already, and in which a value changes, is superseded: the new footer no
+longer points to its pages, which are left out where they are the last in the file (since they were
+written here).
 """
 
 import io
-from collections.abc import Iterator
-from itertools import accumulate, pairwise, repeat
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import accumulate, compress, pairwise, repeat
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,8 +27,9 @@ import pyarrow.compute as pc
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample, Value
-from tasks.manifests.parquet_check import Digest, digest, verify
-from tasks.manifests.parquet_column import TagColumn
+from tasks.manifests.parquet_check import verify
+from tasks.manifests.parquet_column_file import ColumnFile
+from tasks.manifests.parquet_columns import Columns
 from tasks.manifests.parquet_file import refusing
 from tasks.manifests.record import videos_of
 
@@ -38,11 +42,11 @@ class Parquet:
 
     def read(self, source: BinaryIO, fields: Fields) -> Iterator[Sample]:
         with refusing():
-            column = TagColumn(source, fields)
+            columns = Columns(source, fields)
             row = 1
-            for group in range(len(column.footer.groups)):
-                for batch in column.reader.batches(group):
-                    yield from _samples(batch, row, column)
+            for group in range(len(columns.footer.groups)):
+                for batch in columns.reader.batches(group):
+                    yield from _samples(batch, row, columns)
                     row += batch.num_rows
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
@@ -56,82 +60,73 @@ class Parquet:
         """As :meth:`rewrite`, but write to ``target`` only what follows the bytes of ``source``
         that stay, and return how many these are."""
         with refusing():
-            column = TagColumn(source, fields)
-            tagger = _Tagger(column, tag)
-            written = column.written(tagger.groups())
-            if not tagger.changed:
+            columns = Columns(source, fields)
+            files = _written(columns, tag)
+            if not files:
                 return source.seek(0, io.SEEK_END)
-            end = column.end(written)
-            verify(source, end, column, tagger.digests)
-            target.write(end)
-            return column.keep
+            end = columns.end(files)
+            verify(source, columns, end, files)
+            target.write(end.data)
+            return end.keep
 
 
-class _Tagger:
-    """Makes the values of the new column.
-
-    Attributes:
-        changed: whether a row has gained tags.
-        digests: of the values of each row group.
-    """
-
-    def __init__(self, column: TagColumn, tag: TagSample) -> None:
-        self._column, self._tag = column, tag
-        self.changed = False
-        self.digests: list[Digest] = []
-
-    def groups(self) -> Iterator[pa.ChunkedArray]:
-        """Yield the values of one row group after the other."""
-        row = 1
-        for group in range(len(self._column.footer.groups)):
-            arrays = []
-            for batch in self._column.reader.batches(group):
-                arrays.append(self._new_values(batch, row))
-                row += batch.num_rows
-            values = pa.chunked_array(arrays, self._column.field.type)
-            self.digests.append(digest(values))
-            yield values
-
-    def _new_values(self, batch: pa.RecordBatch, row: int) -> pa.Array:
-        column = self._column
-        changes: dict[int, Value] = {}
-        for sample in _samples(batch, row, column):
-            values = self._tag(sample)
-            if values is not None and sample.fault is None:
-                changes[sample.line - row] = values[column.fields.tags]
-        self.changed |= bool(changes)
-        values = _replaced(_old_tags(batch, column), column.type, changes)
-        if column.fields.meta is None:
-            return values
-        # A new struct is never null: with nothing but a null in it, the row can gain tags later.
-        is_null = np.zeros(batch.num_rows, bool)
-        if column.in_struct:
-            is_null |= batch.column(1).is_null().to_numpy(zero_copy_only=False)
-            is_null[list(changes)] = False  # of a struct that holds more, no such row has changed
-        fields = list(column.field.type)
-        return pa.StructArray.from_arrays([values], fields=fields, mask=pa.array(is_null))
+def _written(columns: Columns, tag: TagSample) -> list[ColumnFile]:
+    """Write the new columns, each to a file of its own; those in which no value changes are left
+    out."""
+    files = [columns.file_of(column) for column in columns.columns]
+    row = 1
+    for group in range(len(columns.footer.groups)):
+        for batch in columns.reader.batches(group):
+            _add_batch(batch, row, columns, files, tag)
+            row += batch.num_rows
+        for file in files:
+            file.end_group()
+    return [file for file in files if file.changed]
 
 
-def _samples(batch: pa.RecordBatch, row: int, column: TagColumn) -> Iterator[Sample]:
-    tagged = _old_tags(batch, column).is_valid().to_pylist()
-    null_structs = batch.column(1).is_null().to_pylist() if column.shares_struct else repeat(False)
-    rows = zip(_lists(batch.column(0)), tagged, null_structs, strict=False)
-    for number, (value, is_tagged, is_null) in enumerate(rows, row):
+def _add_batch(
+    batch: pa.RecordBatch, row: int, columns: Columns, files: Sequence[ColumnFile], tag: TagSample
+) -> None:
+    changes = dict[int, Mapping[str, Value]]()
+    for sample in _samples(batch, row, columns):
+        values = tag(sample)
+        if values is not None and sample.fault is None:
+            changes[sample.line - row] = values
+    # A new struct is never null: with nothing but nulls in it, the row can gain values later.
+    null_structs = np.zeros(batch.num_rows, bool)
+    if columns.in_struct:
+        null_structs |= _is_null(batch.column(1))
+    # Of a struct that holds more, no such row has changed.
+    fills_structs = bool(null_structs[list(changes)].any())
+    null_structs[list(changes)] = False
+    old = columns.old(batch)
+    for file in files:
+        name, index = file.column.name, file.column.index
+        own = {number: values[name] for number, values in changes.items() if name in values}
+        # Each field of a struct says where that is null.
+        file.changed |= bool(own) or (fills_structs and index is not None)
+        file.add(_replaced(old[name], file.column.field.type, own), null_structs)
+
+
+def _samples(batch: pa.RecordBatch, row: int, columns: Columns) -> Iterator[Sample]:
+    fields, old = columns.fields, columns.old(batch)
+    nulls = zip(*(_is_null(old[name]).tolist() for name in fields.written), strict=True)
+    null_structs = _is_null(batch.column(1)).tolist() if columns.shares_struct else repeat(False)
+    made_by = repeat(None) if fields.provenance is None else _lists(old[fields.provenance])
+    missing = cache(lambda flags: tuple(compress(fields.written, flags)))
+    rows = zip(_lists(batch.column(0)), nulls, null_structs, made_by, strict=False)
+    for number, (value, is_null, in_null, provenance) in enumerate(rows, row):
         videos, fault = videos_of(value)
         if value is _NOT_TEXT:
             fault = "a video path is not UTF-8"
-        if is_null and fault is None:
-            videos, fault = [], f"its {column.fields.meta!r} is null, so no tags can be added to it"
-        yield Sample(number, videos, () if is_tagged else column.fields.written, fault)
+        if in_null and fault is None:
+            videos, fault = [], f"its {fields.meta!r} is null, so no tags can be added to it"
+        known = provenance if isinstance(provenance, str) else None
+        yield Sample(number, videos, missing(is_null), fault, known)
 
 
-def _old_tags(batch: pa.RecordBatch, column: TagColumn) -> pa.Array:
-    if not column.exists:
-        return pa.nulls(batch.num_rows, column.type)
-    if column.fields.meta is None:
-        return batch.column(1)
-    # A field counts only where its struct is there: flatten() puts the nulls of the struct into it.
-    return batch.column(1).flatten()[0]
+def _is_null(values: pa.Array) -> Any:
+    return values.is_null().to_numpy(zero_copy_only=False)
 
 
 def _lists(values: pa.Array) -> Any:

@@ -1,4 +1,4 @@
-"""Add the new column to the copies of a Parquet file's schema in its key-value metadata.
+"""Add the written columns to the copies of a Parquet file's schema in its key-value metadata.
 
 Readers trust them: Spark does not show a column that its copy does not have, and Arrow ignores a
 copy that has another number of columns.
@@ -12,26 +12,19 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.manifests import parquet_ids as ids
-from tasks.manifests.parquet_reader import is_list, is_text
-from tasks.manifests.parquet_schema import Insertion, UnsupportedError
+from tasks.manifests.parquet_layout import Column, Layout
+from tasks.manifests.parquet_schema import UnsupportedError
+from tasks.manifests.parquet_types import fits, is_list, is_text
 from tasks.manifests.thrift_compact import Struct, structs
 
-Path = Sequence[tuple[str, Insertion]]
-"""A column's name and its position among the other columns. For a field of a struct, the name and
-the position of the struct come first."""
 
-
-def with_column(tree: Struct, path: Path, field: pa.Field) -> Struct:
-    """Return a FileMetaData with a new column in each copy of the schema.
-
-    Args:
-        path: the position of the column.
-        field: the column itself: lists of text, or a new struct that has such a field.
+def with_columns(tree: Struct, layout: Layout) -> Struct:
+    """Return a FileMetaData with the written columns in each copy of the schema.
 
     Raises:
         UnsupportedError: a copy disagrees with the schema of the file.
     """
-    edits: dict[bytes, Callable[[bytes, Path, pa.Field], bytes]] = {
+    edits: dict[bytes, Callable[[bytes, Layout], bytes]] = {
         b"ARROW:schema": _in_arrow,
         b"org.apache.spark.sql.parquet.row.metadata": _in_spark,
         b"pandas": _in_pandas,
@@ -42,88 +35,118 @@ def with_column(tree: Struct, path: Path, field: pa.Field) -> Struct:
     for pair in tree.structs(ids.KEY_VALUES):
         edit = edits.get(pair.binary(ids.KEY))
         if edit and ids.VALUE in pair:
-            pair = pair.changed({ids.VALUE: edit(pair.binary(ids.VALUE), path, field)})
+            pair = pair.changed({ids.VALUE: edit(pair.binary(ids.VALUE), layout)})
         changed.append(pair)
     return tree.changed({ids.KEY_VALUES: structs(changed)})
 
 
-def _in_arrow(value: bytes, path: Path, field: pa.Field) -> bytes:
+def _in_arrow(value: bytes, layout: Layout) -> bytes:
     try:
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value)))
-        fields = _in_fields(list(schema), path, field)
-    except (pa.ArrowException, OSError, ValueError, IndexError) as error:
+        fields = _in_fields(list(schema), layout)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise UnsupportedError(f"its ARROW:schema cannot be changed ({error})") from error
     metadata = dict(schema.metadata or {})
     if b"pandas" in metadata:
-        metadata[b"pandas"] = _in_pandas(metadata[b"pandas"], path, field)
+        metadata[b"pandas"] = _in_pandas(metadata[b"pandas"], layout)
     new = pa.schema(fields, metadata or None)
     return base64.b64encode(new.serialize().to_pybytes())
 
 
-def _in_fields(fields: Sequence[pa.Field], path: Path, field: pa.Field) -> list[pa.Field]:
-    (name, position), *rest = path
-    if position.old is None:
-        if len(fields) != position.index:
-            raise UnsupportedError("it has other columns")
-        return position.into(fields, field)
-    old = fields[position.old]
-    if old.name != name:
+def _in_fields(top: list[pa.Field], layout: Layout) -> list[pa.Field]:
+    group = layout.group
+    if len(top) != len(group.root.children):
         raise UnsupportedError("it has other columns")
-    if rest:
-        if not pa.types.is_struct(old.type):
-            raise UnsupportedError(f"its {name!r} is no struct")
-        old = old.with_type(pa.struct(_in_fields(list(old.type), rest, field)))
-    elif not (is_list(old.type) and is_text(old.type.value_type)):
-        old = old.with_type(field.type)
-    return position.into(fields, old)
+    if group.meta is None:
+        return _in_order(top, layout)
+    if group.index is None:
+        return [*top, layout.new_struct()]
+    struct = top[group.index]
+    if struct.name != group.meta or not pa.types.is_struct(struct.type):
+        raise UnsupportedError(f"it has no struct {group.meta!r}")
+    top[group.index] = struct.with_type(pa.struct(_in_order([*struct.type], layout)))
+    return top
 
 
-def _in_spark(value: bytes, path: Path, field: pa.Field) -> bytes:
+def _in_order(fields: Sequence[pa.Field], layout: Layout) -> list[pa.Field]:
+    if len(fields) != len(layout.group.children):
+        raise UnsupportedError("it has other columns")
+    return [
+        fields[child] if isinstance(child, int) else _as_known(fields, child)
+        for child in layout.order
+    ]
+
+
+def _as_known(fields: Sequence[pa.Field], column: Column) -> pa.Field:
+    """The field of a written column: as it was, if its values have room in it."""
+    if column.index is None:
+        return column.field
+    old, kind = fields[column.index], column.field.type
+    if old.name != column.name:
+        raise UnsupportedError("it has other columns")
+    return old if fits(old.type, kind) else old.with_type(kind)
+
+
+def _in_spark(value: bytes, layout: Layout) -> bytes:
     schema = _json(value)
-    if not isinstance(schema, dict) or not _add_to_spark(schema, path, field):
+    fields = _spark_fields(schema)
+    if layout.group.meta is not None and layout.group.index is not None:
+        struct = next((item for item in fields if item.get("name") == layout.group.meta), {})
+        fields = _spark_fields(struct.get("type"))
+    if not fields:
         return value  # Spark does not understand it either, and takes the schema of the file
+    for field in layout.new_fields():
+        new = _spark_field(field)
+        old = next((item for item in fields if item.get("name") == field.name), None)
+        if old is None:
+            fields.append(new)
+        else:
+            old["type"] = new["type"]
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _add_to_spark(struct: dict[str, Any], path: Path, field: pa.Field) -> bool:
-    (name, _), *rest = path
-    fields = struct.get("fields")
+def _spark_fields(struct: object) -> list[dict[str, Any]]:
+    """The fields of a struct, themselves and no copy; none where it is none."""
+    fields = struct.get("fields") if isinstance(struct, dict) else None
     if not isinstance(fields, list) or not all(isinstance(item, dict) for item in fields):
-        return False
-    old = next((item for item in fields if item.get("name") == name), None)
-    if rest:
-        kind = old.get("type") if old else None
-        return isinstance(kind, dict) and _add_to_spark(kind, rest, field)
-    new = _spark_field(field)
-    if old is None:
-        fields.append(new)
-    else:
-        old["type"] = new["type"]
-    return True
+        return []
+    return fields
 
 
 def _spark_field(field: pa.Field) -> dict[str, Any]:
-    kind: dict[str, Any] = {"type": "array", "elementType": "string", "containsNull": True}
-    if pa.types.is_struct(field.type):
-        kind = {"type": "struct", "fields": [_spark_field(child) for child in field.type]}
-    return {"name": field.name, "type": kind, "nullable": True, "metadata": {}}
+    return {"name": field.name, "type": _spark_type(field.type), "nullable": True, "metadata": {}}
 
 
-def _in_pandas(value: bytes, path: Path, field: pa.Field) -> bytes:
+def _spark_type(kind: pa.DataType) -> Any:
+    if is_list(kind):
+        item = _spark_type(kind.value_type)
+        return {"type": "array", "elementType": item, "containsNull": True}
+    if pa.types.is_struct(kind):
+        return {"type": "struct", "fields": [_spark_field(field) for field in kind]}
+    return "string" if is_text(kind) else "double"
+
+
+def _in_pandas(value: bytes, layout: Layout) -> bytes:
     schema = _json(value)
     columns = schema.get("columns") if isinstance(schema, dict) else None
-    if len(path) > 1 or not isinstance(columns, list):
+    if layout.group.index is not None or not isinstance(columns, list):
         return value  # it says nothing of the fields of a struct
-    name = path[0][0]
-    for column in columns:
-        if isinstance(column, dict) and column.get("field_name", column.get("name")) == name:
-            break
-    else:
-        column = {"name": name, "field_name": name, "metadata": None}
-        columns.append(column)
-    kind = "object" if pa.types.is_struct(field.type) else "list[unicode]"
-    column |= {"pandas_type": kind, "numpy_type": "object"}
+    for field in layout.new_fields():
+        for column in columns:
+            named = isinstance(column, dict) and column.get("field_name", column.get("name"))
+            if named == field.name:
+                break
+        else:
+            column = {"name": field.name, "field_name": field.name, "metadata": None}
+            columns.append(column)
+        column |= {"pandas_type": _pandas_type(field.type), "numpy_type": "object"}
     return json.dumps(schema).encode()
+
+
+def _pandas_type(kind: pa.DataType) -> str:
+    if is_list(kind):
+        return f"list[{_pandas_type(kind.value_type)}]"
+    return "unicode" if is_text(kind) else "object"
 
 
 def _json(value: bytes) -> Any:

@@ -1,29 +1,29 @@
-"""The footer of a Parquet file that gains a column: what moves, what is counted, what is sorted."""
+"""The footer of a Parquet file that gains columns: what moves, what is counted, what is sorted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tasks.manifests import parquet_ids as ids
 from tasks.manifests.parquet_footer import Footer, extents
-from tasks.manifests.parquet_schema import Insertion, Node
+from tasks.manifests.parquet_schema import Node
 from tasks.manifests.thrift_compact import STRUCT, Field, Struct, Value, structs
 
 _OFFSETS = (ids.FILE_OFFSET, ids.OFFSET_INDEX, ids.INDEX)
 _META_OFFSETS = (ids.DATA_PAGE, ids.INDEX_PAGE, ids.DICTIONARY_PAGE, ids.BLOOM_FILTER)
-_TYPE_ORDER = Struct({1: Field(STRUCT, Struct())})  # of a ColumnOrder; the only one for text
+_TYPE_ORDER = Struct({1: Field(STRUCT, Struct())})  # of a ColumnOrder; the only one
 
 
-def kept_bytes(footer: Footer, leaf: int | None) -> int:
-    """Count the bytes from the start of the file that stay when a leaf is superseded.
+def kept_bytes(footer: Footer, leaves: Collection[int]) -> int:
+    """Count the bytes from the start of the file that stay when some leaves are superseded.
 
-    The chunks and indexes of the leaf are left out if they are all that is before the footer, so
-    that a file that was tagged here before does not grow with each night. No byte that may belong
-    to another column is left out.
+    The chunks and indexes of these are left out if they are all that is before the footer, so that
+    a file that was tagged here before does not grow with each night. No byte that may belong to
+    another column is left out.
     """
     own: list[tuple[int, int]] = []
     others = 0
     for group in footer.groups:
         for number, chunk in enumerate(group.structs(ids.COLUMNS)):
-            if number == leaf:
+            if number in leaves:
                 own += extents(chunk)
             else:
                 others = max(others, *(end for _, end in extents(chunk)))
@@ -47,43 +47,52 @@ def shifted(chunk: Struct, distance: int) -> Struct:
     return moved(chunk, _OFFSETS).changed({ids.META: meta})
 
 
-def with_leaf(tree: Struct, root: Node, leaf: Insertion, chunks: Sequence[Struct]) -> Struct:
-    """Return a FileMetaData with a new leaf.
+def with_leaves(
+    tree: Struct, root: Node, leaves: Sequence[int | None], added: Sequence[Sequence[Struct]]
+) -> Struct:
+    """Return a FileMetaData with new leaves.
 
     Args:
-        tree: the FileMetaData without it.
-        root: the schema with it.
-        chunks: its column chunk in each row group.
+        tree: the FileMetaData without them.
+        root: the schema with them.
+        leaves: the former index of each leaf of that schema; None for a new one.
+        added: the column chunks of the new ones in each row group.
     """
-    pairs = zip(tree.structs(ids.GROUPS), chunks, strict=True)
-    groups = [_with_chunk(group, leaf, chunk) for group, chunk in pairs]
+    pairs = zip(tree.structs(ids.GROUPS), added, strict=True)
+    groups = [_with_chunks(group, leaves, chunks) for group, chunks in pairs]
     changes: dict[int, Value] = {ids.SCHEMA: structs(root.elements()), ids.GROUPS: structs(groups)}
     if ids.COLUMN_ORDERS in tree:
-        orders = tree.structs(ids.COLUMN_ORDERS)
-        changes[ids.COLUMN_ORDERS] = structs(leaf.into(orders, _TYPE_ORDER))
+        old = tree.structs(ids.COLUMN_ORDERS)
+        orders = [_TYPE_ORDER if leaf is None else old[leaf] for leaf in leaves]
+        changes[ids.COLUMN_ORDERS] = structs(orders)
     return tree.changed(changes)
 
 
-def _with_chunk(group: Struct, leaf: Insertion, chunk: Struct) -> Struct:
-    chunks = group.structs(ids.COLUMNS)
-    old = Struct() if leaf.old is None else chunks[leaf.old].struct(ids.META)
-    new = chunk.struct(ids.META)
-    changes: dict[int, Value] = {ids.COLUMNS: structs(leaf.into(chunks, chunk))}
+def _with_chunks(group: Struct, leaves: Sequence[int | None], added: Sequence[Struct]) -> Struct:
+    old, new = group.structs(ids.COLUMNS), iter(added)
+    chunks = [next(new) if leaf is None else old[leaf] for leaf in leaves]
+    kept = set(leaves)
+    gone = [chunk for leaf, chunk in enumerate(old) if leaf not in kept]
+    changes: dict[int, Value] = {ids.COLUMNS: structs(chunks)}
     for total, part in (
         (ids.TOTAL_BYTES, ids.UNCOMPRESSED),
         (ids.TOTAL_COMPRESSED, ids.COMPRESSED),
     ):
         if total in group:
-            changes[total] = group.integer(total) + new.integer(part) - old.integer(part, 0)
+            changes[total] = group.integer(total) + _sum(added, part) - _sum(gone, part)
     if ids.SORTING in group:
-        changes[ids.SORTING] = structs(_still_sorted(group.structs(ids.SORTING), leaf))
+        changes[ids.SORTING] = structs(_still_sorted(group.structs(ids.SORTING), leaves))
     return group.changed(changes)
 
 
-def _still_sorted(columns: Sequence[Struct], leaf: Insertion) -> Iterator[Struct]:
-    """Yield the columns by which rows are sorted, up to the one that is replaced."""
+def _sum(chunks: Sequence[Struct], part: int) -> int:
+    return sum(chunk.struct(ids.META).integer(part) for chunk in chunks)
+
+
+def _still_sorted(columns: Sequence[Struct], leaves: Sequence[int | None]) -> Iterator[Struct]:
+    """Yield the columns by which rows are sorted, up to the first one that is replaced."""
     for column in columns:
-        index = leaf.moved(column.integer(ids.COLUMN_INDEX))
-        if index is None:
+        index = column.integer(ids.COLUMN_INDEX)
+        if index not in leaves:
             return
-        yield column.changed({ids.COLUMN_INDEX: index})
+        yield column.changed({ids.COLUMN_INDEX: leaves.index(index)})

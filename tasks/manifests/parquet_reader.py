@@ -1,4 +1,4 @@
-"""Read the videos and the tags of a Parquet file, and nothing of its other columns.
+"""Read the videos and the written columns of a Parquet file, and nothing of its other columns.
 
 pyarrow reads the file through a footer that has only these: in the others, some damage ends the
 process (std::terminate).
@@ -10,11 +10,11 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.manifests import Fields
 from tasks.manifests import parquet_ids as ids
 from tasks.manifests.parquet_file import Spliced
 from tasks.manifests.parquet_footer import Footer, closed
-from tasks.manifests.parquet_schema import Node, UnsupportedError
+from tasks.manifests.parquet_schema import Node
+from tasks.manifests.parquet_types import is_list, is_text
 from tasks.manifests.thrift_compact import I64, STRUCT, Field, MalformedError, Struct, structs
 
 _BATCH_ROWS = 16_384
@@ -28,11 +28,11 @@ class Reader:
     """Reads some columns of a file.
 
     Args:
-        columns: each column, and the index of its first leaf in the file.
+        columns: each column, and the indexes of its leaves in the file.
     """
 
     def __init__(
-        self, source: BinaryIO, footer: Footer, columns: Sequence[tuple[int, Node]]
+        self, source: BinaryIO, footer: Footer, columns: Sequence[tuple[Sequence[int], Node]]
     ) -> None:
         self._groups = footer.groups
         end = closed(_narrowed(footer, columns))
@@ -54,9 +54,9 @@ class Reader:
             raise MalformedError(f"row group {group + 1} has {rows} rows, not {expected}")
 
 
-def _narrowed(footer: Footer, columns: Sequence[tuple[int, Node]]) -> Struct:
+def _narrowed(footer: Footer, columns: Sequence[tuple[Sequence[int], Node]]) -> Struct:
     """Return a FileMetaData of the same data with only these columns."""
-    leaves = [first + n for first, column in columns for n in range(column.leaves)]
+    leaves = [leaf for own, _ in columns for leaf in own]
     groups = []
     for group in footer.groups:
         chunks = group.structs(ids.COLUMNS)
@@ -89,40 +89,3 @@ def _without_text(arrow_type: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(arrow_type):
         return pa.struct([field.with_type(_without_text(field.type)) for field in arrow_type])
     return arrow_type
-
-
-def check_types(schema: pa.Schema, fields: Fields, with_tags: bool) -> None:
-    """Refuse a table in which no row could be tagged: the types hold for all of them.
-
-    Args:
-        schema: of the videos and, with ``with_tags``, of the tags or the struct with them.
-    """
-    videos = schema.field(0).type
-    item = videos.value_type if is_list(videos) else videos
-    if not (is_text(item) or pa.types.is_null(item)):
-        raise UnsupportedError(f"its column {fields.videos!r} is {videos}, not paths")
-    if not with_tags:
-        return
-    tags = schema.field(1).type
-    if fields.meta is not None:
-        tags = tags.field(0).type
-    item = tags.value_type if is_list(tags) else tags
-    if not (pa.types.is_null(item) or (is_list(tags) and is_text(item))):
-        raise UnsupportedError(f"its column {fields.tags!r} is {tags}, not lists of text")
-
-
-def is_list(arrow_type: pa.DataType) -> bool:
-    """Whether values of this type are lists, with offsets of either width."""
-    return bool(pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type))
-
-
-def is_text(arrow_type: pa.DataType) -> bool:
-    """Whether values of this type are strings, of any width or encoding."""
-    types = pa.types
-    if types.is_dictionary(arrow_type):
-        arrow_type = arrow_type.value_type
-    return bool(
-        types.is_string(arrow_type)
-        or types.is_large_string(arrow_type)
-        or types.is_string_view(arrow_type)
-    )

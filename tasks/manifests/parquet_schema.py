@@ -1,17 +1,14 @@
-"""The schema of a Parquet file as a tree of columns, and the position of a new one."""
+"""The schema of a Parquet file as a tree of columns."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from tasks.manifests import parquet_ids as ids
 from tasks.manifests.thrift_compact import MalformedError, Struct
 
-_BYTE_ARRAY, _MAX_TYPE = 6, 7
+_MAX_TYPE = 7
 _REQUIRED, _OPTIONAL, _REPEATED = range(3)
 _MAX_NESTING = 64  # readers recurse
-
-T = TypeVar("T")
 
 
 class UnsupportedError(ValueError):
@@ -51,16 +48,19 @@ class Node:
     def is_struct(self) -> bool:
         return bool(self.children) and not self.is_annotated and not self.is_repeated
 
-    @property
-    def is_list(self) -> bool:
-        """Whether it is a list of byte arrays in three levels, whatever their names are."""
-        if not self.is_annotated or self.is_repeated or len(self.children) != 1:
-            return False
-        middle = self.children[0]
-        if not middle.is_repeated or len(middle.children) != 1:
-            return False
-        item = middle.children[0]
-        return not item.is_repeated and item.element.integer(ids.TYPE, -1) == _BYTE_ARRAY
+    def holds(self, other: "Node") -> bool:
+        """Whether the values of another column can be its own: it has the same levels and types,
+        whatever the names of its lists' levels are, and whatever is required."""
+        return (
+            self.element.integer(ids.TYPE, -1) == other.element.integer(ids.TYPE, -1)
+            and self.is_repeated == other.is_repeated
+            and len(self.children) == len(other.children)
+            and (not self.children or self.is_annotated == other.is_annotated)
+            and all(
+                own.holds(child) and (own.name == child.name or not self.is_struct)
+                for own, child in zip(self.children, other.children, strict=True)
+            )
+        )
 
     @property
     def leaves(self) -> int:
@@ -70,13 +70,6 @@ class Node:
     def leaves_before(self, index: int) -> int:
         """Count the leaves of the children before this one."""
         return sum(child.leaves for child in self.children[:index])
-
-    def index(self, name: str) -> int | None:
-        """Find the child of this name, if there is one."""
-        found = [number for number, child in enumerate(self.children) if child.name == name]
-        if len(found) > 1:
-            raise UnsupportedError(f"has {len(found)} columns {name!r}")
-        return found[0] if found else None
 
     def with_children(self, children: Sequence["Node"]) -> "Node":
         """Make the same group of other columns."""
@@ -97,6 +90,14 @@ class Node:
         for child in self.children:
             for chain in child.chains():
                 yield (own, *chain)
+
+
+def find(columns: Sequence[Node], name: str) -> int | None:
+    """Find the column of this name, if there is one."""
+    found = [number for number, column in enumerate(columns) if column.name == name]
+    if len(found) > 1:
+        raise UnsupportedError(f"has {len(found)} columns {name!r}")
+    return found[0] if found else None
 
 
 def parse_schema(elements: Sequence[Struct]) -> Node:
@@ -131,32 +132,3 @@ def _parse(elements: Iterator[Struct], depth: int) -> Node:
     elif count < (depth > 0):
         raise MalformedError("a group has no columns")
     return Node(element, tuple(_parse(elements, depth + 1) for _ in range(count)))
-
-
-@dataclass(frozen=True)
-class Insertion:
-    """The position of a new value in a sequence.
-
-    Attributes:
-        index: its index, counted without the value that it replaces.
-        old: index of the value that it replaces, if any.
-    """
-
-    index: int
-    old: int | None = None
-
-    def into(self, values: Sequence[T], new: T) -> list[T]:
-        """Return the values with the new one among them."""
-        result = list(values)
-        if self.old is not None:
-            del result[self.old]
-        result.insert(self.index, new)
-        return result
-
-    def moved(self, index: int) -> int | None:
-        """Return the later index of a value that was at ``index``, None for the replaced one."""
-        if index == self.old:
-            return None
-        if self.old is not None and index > self.old:
-            index -= 1
-        return index + (index >= self.index)

@@ -14,7 +14,7 @@ import pytest
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, csv_text, format_of, json_array, lines
-from tests.manifests.strategies import expected_sample, read, rewritten, tags_of
+from tests.manifests.strategies import expected_sample, read, rewritten, tags_of, written
 
 Record = dict[str, Any]
 TAGS = "video_audio_tags"
@@ -26,6 +26,30 @@ SAMPLES: list[Record] = [
     {"id": "007", "videos": ["v/1.mp4"], "text": "ünïcode 漢字 😀"},
 ]
 LABELS = [["Speech"], ["Music", 'Rain, "heavy"'], [], ["Geräusch"]]
+
+
+SCORES = [
+    {"label": "Speech", "score": 0.812, "peak": 0.97},
+    {"label": 'Geräusch, "laut"', "score": 0.1, "peak": 0.1},
+]
+SPANS = [
+    {"start": 0.0, "end": 20.48, "label": "Speech", "score": 0.9},
+    {"start": 20.48, "end": 31.5, "label": "two\nlines", "score": 0.25},
+]
+VALUES: list[Record] = [
+    {TAGS: labels, "scores": scores, "timeline": spans, "made by": made_by}
+    for labels, scores, spans, made_by in zip(
+        LABELS,
+        [[SCORES], [SCORES[:1], []], [], [SCORES[1:]]],
+        [[[]], [SPANS, SPANS[:1]], [], [SPANS[1:]]],
+        ["model@1", 'a, "b"; c\td | e', "Modell für ü\nzwei Zeilen", "(no list)"],
+        strict=True,
+    )
+]
+
+
+def only(record: Record, *keys: str) -> Record:
+    return {key: record[key] for key in keys}
 
 
 class StreamOnly(io.RawIOBase):
@@ -209,6 +233,56 @@ class FormatContract:
         samples = [{"id": s["id"], "clips; old": s["videos"], "videos": "x"} for s in SAMPLES]
         result = self.back(self.tagged(self.packed(samples), LABELS, fields))
         assert result == [s | {"the, tags": t} for s, t in zip(samples, LABELS, strict=True)]
+
+    # Several fields
+
+    FOUR = Fields(scores="scores", timeline="timeline", provenance="made by")
+
+    def with_values(
+        self, content: bytes, values: Sequence[Record | None], fields: Fields = FOUR
+    ) -> bytes:
+        lines = [sample.line for sample in read(self.url, content, fields)]
+        given = zip(lines, values, strict=True)
+        return written(self.url, content, {n: v for n, v in given if v is not None}, fields)
+
+    def test_several_fields_are_added_in_their_order(self) -> None:
+        result = self.with_values(self.packed(SAMPLES), VALUES)
+        assert self.back(result) == [s | v for s, v in zip(SAMPLES, VALUES, strict=True)]
+        assert list(self.back(result)[0]) == [*SAMPLES[0], *self.FOUR.written]
+        assert [sample.missing for sample in read(self.url, result, self.FOUR)] == [()] * 4
+        made_by = [sample.provenance for sample in read(self.url, result, self.FOUR)]
+        assert made_by == [value["made by"] for value in VALUES]
+
+    def test_what_is_there_stays_and_what_is_missing_is_added(self) -> None:
+        first = self.with_values(self.packed(SAMPLES), [only(v, TAGS) for v in VALUES])
+        assert [s.missing for s in read(self.url, first, self.FOUR)] == [self.FOUR.written[1:]] * 4
+        rest = [only(value, *self.FOUR.written[1:]) for value in VALUES]
+        second = self.with_values(first, [None, rest[1], None, rest[3]])
+        expected = [s | only(v, TAGS) for s, v in zip(SAMPLES, VALUES, strict=True)]
+        expected[1] |= rest[1]
+        expected[3] |= rest[3]
+        assert self.back(second) == expected
+        third = self.with_values(second, [rest[0], None, rest[2], None])
+        assert self.back(third) == [s | v for s, v in zip(SAMPLES, VALUES, strict=True)]
+
+    def test_one_field_is_replaced_and_the_others_stay(self) -> None:
+        whole = self.with_values(self.packed(SAMPLES), VALUES)
+        result = self.with_values(whole, [None, {"scores": [[]]}, {"made by": "later"}, None])
+        expected = [s | v for s, v in zip(SAMPLES, VALUES, strict=True)]
+        expected[1]["scores"], expected[2]["made by"] = [[]], "later"
+        assert self.back(result) == expected
+
+    def test_several_fields_inside_a_field(self) -> None:
+        fields = Fields("videos", "t", "meta", "s", "tl", "p")
+        values = [dict(zip(fields.written, value.values(), strict=True)) for value in VALUES]
+        samples = [s | {"meta": {"lang": "en"}} for s in SAMPLES]
+        for given in (SAMPLES, samples):
+            result = self.with_values(self.packed(given), values, fields)
+            assert self.back(result) == [
+                s | {"meta": s.get("meta", {}) | v} for s, v in zip(given, values, strict=True)
+            ]
+            assert [s.missing for s in read(self.url, result, fields)] == [()] * 4
+            assert read(self.url, result, fields)[1].provenance == values[1]["p"]
 
     # Inside a meta field
 

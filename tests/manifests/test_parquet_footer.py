@@ -14,7 +14,6 @@ import pytest
 from tasks.manifests import Fields, format_of
 from tasks.manifests import parquet_ids as ids
 from tasks.manifests.parquet_footer import Footer
-from tasks.manifests.parquet_schema import Insertion
 from tasks.manifests.thrift_compact import BINARY, STRUCT, Field, Struct, structs
 from tests.manifests.parquet_files import (
     FILES,
@@ -271,17 +270,3 @@ def test_a_null_column_becomes_one_of_tags_in_every_copy_of_the_schema() -> None
 def test_duckdb_sees_the_struct_grow() -> None:
     content = by_duckdb()
     assert not read("m.parquet", rewritten("m.parquet", content, TAGS, META), META)[0].missing
-
-
-@pytest.mark.parametrize(
-    ("insertion", "values", "moved"),
-    [
-        (Insertion(2), "abX", [0, 1]),
-        (Insertion(0), "Xab", [1, 2]),
-        (Insertion(1, 1), "aX", [0, None]),
-        (Insertion(1, 0), "bX", [None, 0]),
-    ],
-)
-def test_insertions(insertion: Insertion, values: str, moved: list[int | None]) -> None:
-    assert "".join(insertion.into("ab", "X")) == values
-    assert [insertion.moved(index) for index in range(2)] == moved

@@ -1,0 +1,105 @@
+"""Write one column as a Parquet file of its own, and digest its values."""
+
+import io
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.manifests.parquet_layout import Column
+from tasks.manifests.parquet_types import is_list, is_text
+
+Digest = tuple[object, ...]
+"""The same for columns with equal values, however they are split into batches."""
+
+
+class ColumnFile:
+    """A Parquet file of one column alone, written a row group at a time.
+
+    Attributes:
+        column: which.
+        changed: whether a row has gained a value.
+        digests: of the values of each row group.
+    """
+
+    def __init__(self, column: Column, struct: pa.Field | None, style: dict[str, Any]) -> None:
+        """Begin the file.
+
+        Args:
+            struct: that holds the column, without fields; None where none does.
+            style: how it is written.
+        """
+        self.column, self.changed = column, False
+        self.digests: list[Digest] = []
+        field = column.field
+        self._field = field if struct is None else struct.with_type(pa.struct([field]))
+        self._values: list[pa.Array] = []
+        self._null_structs: list[pa.Array] = []
+        self._sink, self._schema = io.BytesIO(), pa.schema([self._field])
+        self._writer = pq.ParquetWriter(self._sink, self._schema, store_schema=False, **style)
+
+    def add(self, values: pa.Array, null_structs: Any) -> None:
+        """Add some rows to the row group.
+
+        Args:
+            null_structs: in which of them the struct is null.
+        """
+        self._values.append(values)
+        self._null_structs.append(pa.array(null_structs))
+
+    def end_group(self) -> None:
+        self.digests.append(digest(self._values))
+        arrays = self._values
+        if self._field is not self.column.field:
+            fields = [self.column.field]
+            arrays = [
+                pa.StructArray.from_arrays([values], fields=fields, mask=mask)
+                for values, mask in zip(self._values, self._null_structs, strict=True)
+            ]
+        chunked = pa.chunked_array(arrays, self._field.type)
+        table = pa.Table.from_arrays([chunked], schema=self._schema)
+        self._writer.write_table(table, row_group_size=max(1, len(table)))
+        self._values, self._null_structs = [], []
+
+    def close(self) -> bytes:
+        """Return the whole file."""
+        self._writer.close()
+        return self._sink.getvalue()
+
+
+def digest(parts: Sequence[pa.Array]) -> Digest:
+    """Digest the values of a column, in parts."""
+    checksums: dict[tuple[int | str, ...], int] = {}
+    for part in parts:
+        _add(part, (), checksums)
+    return sum(map(len, parts)), *checksums.items()
+
+
+def _add(
+    values: pa.Array, path: tuple[int, ...], checksums: dict[tuple[int | str, ...], int]
+) -> None:
+    """Add the values to the checksums of their level and of those below."""
+
+    def add(what: str, data: bytes) -> None:
+        checksums[*path, what] = zlib.crc32(data, checksums.get((*path, what), 0))
+
+    add("present", _numbers(values.is_valid().cast(pa.int8())))
+    if is_list(values.type):
+        add("length", _numbers(pc.list_value_length(values).fill_null(-1)))
+        _add(values.flatten(), (*path, 0), checksums)
+    elif pa.types.is_struct(values.type):
+        for number, field in enumerate(values.flatten()):
+            _add(field, (*path, number), checksums)
+    elif is_text(values.type):
+        items = values.cast(pa.binary())  # old values may not be UTF-8
+        add("size", _numbers(pc.binary_length(items).fill_null(-1)))
+        add("text", b"".join(items.drop_null().to_pylist()))
+    else:
+        add("number", _numbers(values.fill_null(0)))
+
+
+def _numbers(values: pa.Array) -> bytes:
+    return bytes(values.to_numpy(zero_copy_only=False).data)

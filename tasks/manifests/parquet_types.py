@@ -1,0 +1,104 @@
+"""The types of the columns that are written, and which columns of a file can be read as such."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, get_type_hints
+
+import pyarrow as pa
+
+from tasks.manifests import Fields
+from tasks.manifests.parquet_schema import UnsupportedError
+from tasks.tags import Score, Span
+
+
+class Kind(NamedTuple):
+    """What a column holds.
+
+    Attributes:
+        type: of its values.
+        words: how a reason names it.
+    """
+
+    type: pa.DataType
+    words: str
+
+
+def _list(item: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("element", item))
+
+
+def _struct(record: type[Score | Span]) -> pa.DataType:
+    types = {str: pa.string(), float: pa.float64()}
+    return pa.struct([(name, types[hint]) for name, hint in get_type_hints(record).items()])
+
+
+TAGS = Kind(_list(pa.string()), "lists of text")
+SCORES = Kind(_list(_list(_struct(Score))), "lists of scores")
+TIMELINE = Kind(_list(_list(_struct(Span))), "timelines")
+PROVENANCE = Kind(pa.string(), "text")
+
+
+def kinds(fields: Fields) -> dict[str, Kind]:
+    """What each of the written columns holds."""
+    named = {
+        fields.tags: TAGS,
+        fields.scores: SCORES,
+        fields.timeline: TIMELINE,
+        fields.provenance: PROVENANCE,
+    }
+    return {name: kind for name, kind in named.items() if name is not None}
+
+
+def check_types(videos: pa.Field, columns: Mapping[str, pa.Field], fields: Fields) -> None:
+    """Refuse a table in which no row could be tagged: the types hold for all of them.
+
+    Args:
+        columns: of those that are written, the ones that the file has.
+    """
+    item = videos.type.value_type if is_list(videos.type) else videos.type
+    if not (is_text(item) or pa.types.is_null(item)):
+        raise UnsupportedError(f"its column {fields.videos!r} is {videos.type}, not paths")
+    for name, (wanted, words) in kinds(fields).items():
+        if name in columns and not fits(columns[name].type, wanted, or_null=True):
+            raise UnsupportedError(f"its column {name!r} is {columns[name].type}, not {words}")
+
+
+def fits(found: pa.DataType, wanted: pa.DataType, *, or_null: bool = False) -> bool:
+    """Whether values of one type can be read as those of another: the same levels, with offsets and
+    numbers of any width; or, ``or_null``, nothing but null at some level."""
+    if or_null and pa.types.is_null(found):
+        return True
+    if is_list(wanted):
+        return is_list(found) and fits(found.value_type, wanted.value_type, or_null=or_null)
+    if pa.types.is_struct(wanted):
+        if not pa.types.is_struct(found) or found.num_fields != wanted.num_fields:
+            return False
+        pairs = zip(found, wanted, strict=True)
+        return all(f.name == w.name and fits(f.type, w.type, or_null=or_null) for f, w in pairs)
+    return is_text(found) if is_text(wanted) else bool(pa.types.is_floating(found))
+
+
+def as_in_file(wanted: pa.Field, found: pa.Field) -> pa.Field:
+    """Return the field, required at those levels at which it is required in the file."""
+    kind = wanted.type
+    if is_list(kind):
+        kind = pa.list_(as_in_file(kind.value_field, found.type.value_field))
+    elif pa.types.is_struct(kind):
+        kind = pa.struct([as_in_file(w, f) for w, f in zip(kind, found.type, strict=True)])
+    return pa.field(wanted.name, kind, found.nullable)
+
+
+def is_list(arrow_type: pa.DataType) -> bool:
+    """Whether values of this type are lists, with offsets of either width."""
+    return bool(pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type))
+
+
+def is_text(arrow_type: pa.DataType) -> bool:
+    """Whether values of this type are strings, of any width or encoding."""
+    types = pa.types
+    if types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    return bool(
+        types.is_string(arrow_type)
+        or types.is_large_string(arrow_type)
+        or types.is_string_view(arrow_type)
+    )
