@@ -73,7 +73,7 @@ def main() -> None:
     for title, pattern in (("folder", "manifests"), ("glob", "manifests/**/*.jsonl")):
         app.requests.clear()
         started = time.perf_counter()
-        urls = list_manifests(f"s3://bench/{pattern}")
+        urls = [found.url for found in list_manifests(f"s3://bench/{pattern}")]
         with ThreadPoolExecutor(READERS) as readers:
             samples = sum(readers.map(plan, urls))
         seconds, total = time.perf_counter() - started, app.requests.total()

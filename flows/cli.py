@@ -23,7 +23,7 @@ from flows.show.terminal import show
 from flows.summary import Summary
 from flows.tag import tag_videos
 from tasks.model import DEFAULT_CHECKPOINT
-from tasks.shown import shown
+from tasks.shown import is_unicode, shown
 
 DONE, INCOMPLETE, MISUSED, TOO_MANY, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -38,18 +38,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the options; those of the process when None.
 
     Returns:
-        0 when every sample is tagged, 1 when some are not, 2 when the run could not start, 3 when
-        more failed than ``--max-failure-rate`` allows.
+        0 when every sample is tagged, 1 when some are not (after a dry run: when a manifest is
+        refused), 2 when the run could not start, 3 when more failed than ``--max-failure-rate``
+        allows.
     """
     options = vars(_parser().parse_args(argv))
     as_json = options.pop("json")
-    if refusal := _server_refusal():
+    if refusal := _text_refusal(options) or _server_refusal():
         return _refuse(refusal)
     try:
         state = _run(options)
     except KeyboardInterrupt:
         return INTERRUPTED
     return _report(state, as_json)
+
+
+def _text_refusal(options: dict[str, Any]) -> str | None:
+    """Name an option whose text no Prefect server takes, since it is not UTF-8."""
+    for name, value in options.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not is_unicode(text):
+                return shown(f"The text of {name.replace('_', '-')} is not UTF-8: {text}")
+    return None
 
 
 def _server_refusal() -> str | None:
@@ -96,7 +106,8 @@ def _report(state: State[Any], as_json: bool) -> int:
             return _refuse(" ".join(str(result).split()))
         case Exception():  # what stopped the run
             _say(f"error: {state.message}")
-    return DONE if state.name in ("Completed", DRY_RUN) else INCOMPLETE
+    refused = isinstance(facts, dict) and facts["problems"]
+    return DONE if state.name in ("Completed", DRY_RUN) and not refused else INCOMPLETE
 
 
 def _show(state: State[Any], facts: Facts, as_json: bool) -> None:

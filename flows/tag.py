@@ -142,8 +142,7 @@ def tag_videos(
             summary.spent("list and plan", time.monotonic() - started)
             _announce(plans, summary, dry_run)
             if dry_run:
-                would = f"would tag {_todo(plans, summary)}"
-                return Completed(name=DRY_RUN, message=would, data=summary.as_dict())
+                return _dry_run(plans, summary)
             merging = Merging(plans, fields, videos, retag)
             if summary.videos:
                 Cache(folder).check()
@@ -239,6 +238,14 @@ def _announce(plans: Sequence[ManifestPlan], summary: Summary, dry_run: bool) ->
             log.info(
                 "would tag %d of %s in %s", one.untagged, counted(one.samples, "sample"), where
             )
+
+
+def _dry_run(plans: Sequence[ManifestPlan], summary: Summary) -> State[Any]:
+    """Return the state that says what would be done, and how much would be refused."""
+    summary.problems = [explain(one.manifest, one.error) for one in plans if one.error is not None]
+    refused = f", and refuse {counted(len(summary.problems), 'manifest')}"
+    would = f"would tag {_todo(plans, summary)}{refused if summary.problems else ''}"
+    return Completed(name=DRY_RUN, message=would, data=summary.as_dict())
 
 
 def _todo(plans: Sequence[ManifestPlan], summary: Summary) -> str:

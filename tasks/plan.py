@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 import sqlite3
 import threading
 from collections import Counter
@@ -21,10 +22,17 @@ from tasks.errors import (
 )
 from tasks.manifests import Fields, Retag, Sample, needs_random_access, to_write
 from tasks.manifests.files import open_manifest
-from tasks.manifests.listing import above_partitions, list_manifests, table_of
+from tasks.manifests.listing import above_partitions, has_summary, list_manifests, table_of
 from tasks.shown import shown_url
-from tasks.storage import absolute, join, matcher, name, parent, require_writable
+from tasks.storage import absolute, below, join, matcher, parent, require_writable
 from tasks.tags import VideoTags
+
+log = logging.getLogger(__name__)
+
+_STALE = (
+    "%s has a _metadata with the footers of its files as they are now: remove it, or write it anew"
+    " once they are tagged, if you have readers that use it"
+)
 
 # Reading many small manifests is waiting for the storage, not work.
 _READERS = 8
@@ -47,6 +55,11 @@ class Manifest:
     target: str
     video_root: str
 
+    @property
+    def in_place(self) -> bool:
+        """Whether it is replaced, not copied."""
+        return self.target == self.url
+
 
 @dataclass(frozen=True)
 class ManifestPlan:
@@ -67,9 +80,7 @@ class ManifestPlan:
     @property
     def needs_merge(self) -> bool:
         """Whether there is something to write: tags, or the copy in the output folder."""
-        return self.error is None and (
-            self.untagged > 0 or self.manifest.target != self.manifest.url
-        )
+        return self.error is None and (self.untagged > 0 or not self.manifest.in_place)
 
 
 class Videos:
@@ -175,15 +186,16 @@ def find_manifests(
         ConfigurationError: a pattern matches none; two would have the same copy in ``output``; or
             the next run would find the copies there.
     """
-    urls = dict.fromkeys(url for pattern in patterns for url in list_manifests(pattern))
+    found = (one for pattern in patterns for one in list_manifests(pattern))
+    paths = {one.url: one.path for one in found}
     manifests = [
         Manifest(
             number=number,
             url=url,
-            target=join(absolute(output), name(url)) if output else url,
+            target=below(absolute(output), path) if output else url,
             video_root=absolute(video_root) if video_root else parent(url),
         )
-        for number, url in enumerate(urls)
+        for number, (url, path) in enumerate(paths.items())
     ]
     if output:
         _refuse_copies_among_manifests(patterns, manifests, output)
@@ -192,8 +204,9 @@ def find_manifests(
         other = by_target.setdefault(manifest.target, manifest.url)
         if other != manifest.url:
             raise ConfigurationError(
-                f"{shown_url(other)} and {shown_url(manifest.url)} have the same name and would "
-                f"both become {shown_url(manifest.target)}: tag them into different output folders."
+                f"{shown_url(other)} and {shown_url(manifest.url)} would both become"
+                f" {shown_url(manifest.target)}: name a folder that holds both, or tag them into"
+                " different output folders."
             )
     return manifests
 
@@ -203,7 +216,7 @@ def _refuse_copies_among_manifests(
 ) -> None:
     for pattern in patterns:
         matches = matcher(pattern)
-        if any(one.target != one.url and matches(one.target) for one in manifests):
+        if any(not one.in_place and matches(one.target) for one in manifests):
             raise ConfigurationError(
                 f"The output folder {shown_url(output)} is searched for manifests too, by"
                 f" {shown_url(pattern)}: the next run would tag the copies. Name a folder outside."
@@ -234,12 +247,17 @@ def plan(
             _plan_one, fields=fields, videos=videos, wanted=wanted, table=cache(table_of)
         )
         plans = list(readers.map(read, manifests))
+        replaced = (p.manifest.url for p in plans if p.untagged and p.manifest.in_place)
+        parts = filter(needs_random_access, replaced)
+        tables = sorted({above_partitions(parent(url)) for url in parts})
+        for folder in itertools.compress(tables, readers.map(has_summary, tables)):
+            log.warning(_STALE, shown_url(folder))
     folders = {parent(p.manifest.target): p.manifest for p in plans if p.needs_merge}
     for folder, manifest in sorted(folders.items()):
         try:
             require_writable(folder)
         except StorageError as error:
-            way_out = "; name another folder by --output" if manifest.target == manifest.url else ""
+            way_out = "; name another folder by --output" if manifest.in_place else ""
             raise ConfigurationError(f"{shown_url(folder)} {error.reason}{way_out}.") from error
     return plans
 
@@ -261,7 +279,7 @@ def _plan_one(
                 yield from (join(manifest.video_root, path) for path in sample.videos)
 
     try:
-        if manifest.target == manifest.url and needs_random_access(manifest.url):
+        if manifest.in_place and needs_random_access(manifest.url):
             _refuse_part_of(table(above_partitions(parent(manifest.url))), manifest.url)
         with open_manifest(manifest.url) as opened:
             urls = videos_to_tag(opened.format.read(opened.stream, fields))

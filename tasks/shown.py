@@ -26,6 +26,12 @@ def shown_url(url: str) -> str:
     return _redacted(_escaped(url))
 
 
+def is_unicode(text: str) -> bool:
+    """Whether text has no half of a surrogate pair, which stands for a byte that is not UTF-8: no
+    store, database or JSON takes it."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def _redacted(word: str) -> str:
     scheme = _SCHEME.search(word)
     if scheme is None:

@@ -317,7 +317,7 @@ def test_a_killed_run_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
     run.join()
     assert run.exitcode == -signal.SIGKILL
     assert path.read_bytes() == content
-    assert list_manifests(str(tmp_path)) == [str(path)]
+    assert [found.url for found in list_manifests(str(tmp_path))] == [str(path)]
     merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": MUSIC})
     assert tags(path) == [["Music"]]
 
@@ -373,7 +373,7 @@ def test_on_s3_failures_are_an_object_beside_it(s3: S3Server) -> None:
     known: dict[str, Any] = {f"{bucket}/v.mp4": Failure("v", FailureKind.MISSING, "no such file")}
     merge(url, url, Fields(), known)
     assert json.loads(s3.get(ledger_of(url)))["video"] == f"{bucket}/v.mp4"
-    assert list_manifests(bucket) == [url]
+    assert [found.url for found in list_manifests(bucket)] == [url]
     merge(url, url, Fields(), {f"{bucket}/v.mp4": MUSIC})
     assert s3.keys(bucket) == ["m.jsonl"]
 
@@ -418,7 +418,7 @@ def test_two_runs_on_one_manifest_lose_no_tag(place: str, tmp_path: Path, s3: S3
 def test_any_key_is_a_manifest(s3: S3Server, name: str) -> None:
     url = f"{s3.bucket()}/data/{name}"
     s3.put(url, b'{"videos": ["v.mp4"]}\n')
-    assert list_manifests(url) == [url]
+    assert [found.url for found in list_manifests(url)] == [url]
     result = merge(url, url, Fields(), {storage.join(storage.parent(url), "v.mp4"): MUSIC})
     assert (result.tagged, result.written) == (1, True)
     assert json.loads(s3.get(url))["video_audio_tags"] == ["Music"]

@@ -127,24 +127,31 @@ def test_a_manifest_named_twice_is_one(tmp_path: Path) -> None:
     assert len(find_manifests([str(manifest), str(tmp_path), f"{tmp_path}/*"], None, None)) == 1
 
 
-def test_two_copies_of_one_name_are_refused(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
+def test_copies_keep_their_path_below_what_was_named(tmp_path: Path) -> None:
+    for folder in ("day=1", "day=2", "more/day=1"):
         write(tmp_path / "in" / folder / "m.jsonl", {"videos": []})
-    with pytest.raises(ConfigurationError, match="same name"):
-        find_manifests([str(tmp_path / "in")], str(tmp_path / "out"), None)
+    patterns = [f"{tmp_path}/in/day=*/m.jsonl", f"{tmp_path}/in/more/day=1/m.jsonl"]
+    for given in ([f"{tmp_path}/in"], patterns[:1]):
+        found = find_manifests(given, str(tmp_path / "out"), None)
+        assert [one.target for one in found] == [
+            one.url.replace(f"{tmp_path}/in", f"{tmp_path}/out") for one in found
+        ]
+    with pytest.raises(
+        ConfigurationError, match=r"both become \S*/out/day=1/m.jsonl: name a folder"
+    ):
+        find_manifests(patterns, str(tmp_path / "out"), None)
 
 
 @pytest.mark.parametrize(
     ("pattern", "output"),
     [
-        ("data", "data"),
         ("data", "data/out"),
         ("data", "data/deep/down/out"),
         ("data", "link/out"),
         ("link", "data/out"),
         ("data/**/*.jsonl", "data/out"),
-        ("data/*/*.jsonl", "data/out"),
-        ("link/*/*.jsonl", "data/out"),
+        ("data/**/n*/*", "data/out"),
+        ("link/**", "data/out"),
         ("**/m.jsonl", "other"),
     ],
 )
@@ -158,23 +165,42 @@ def test_copies_that_the_next_run_would_find_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("pattern", "output"),
+    ("pattern", "output", "path"),
     [
-        ("data", "out"),
-        ("data", "data-tagged"),
-        ("data", "data/.out"),
-        ("data/night", "data/out"),
-        ("data/night/m.jsonl", "data/night/out"),
-        ("data/night/m.jsonl", "data/night"),  # in place
-        ("data/night", "data/night"),
-        ("data/*/*.jsonl", "data/night/out"),
-        ("data/n*/*.jsonl", "data/out"),
+        ("data", "out", "night/m.jsonl"),
+        ("data", "data-tagged", "night/m.jsonl"),
+        ("data", "data/.out", "night/m.jsonl"),
+        ("data", "data", "night/m.jsonl"),  # in place
+        ("data/night", "data/out", "m.jsonl"),
+        ("data/night/m.jsonl", "data/night/out", "m.jsonl"),
+        ("data/night/m.jsonl", "data/night", "m.jsonl"),  # in place
+        ("data/night", "data/night", "m.jsonl"),
+        ("data/*/*.jsonl", "data/out", "night/m.jsonl"),
+        ("data/n*/*.jsonl", "data/out", "night/m.jsonl"),
     ],
 )
-def test_copies_that_no_run_finds_are_made(pattern: str, output: str, tmp_path: Path) -> None:
+def test_copies_that_no_run_finds_are_made(
+    pattern: str, output: str, path: str, tmp_path: Path
+) -> None:
     write(tmp_path / "data" / "night" / "m.jsonl", {"videos": []})
     [manifest] = find_manifests([str(tmp_path / pattern)], str(tmp_path / output), None)
-    assert manifest.target == f"{tmp_path / output}/m.jsonl"
+    assert manifest.target == f"{tmp_path / output}/{path}"
+
+
+def test_a_key_of_others_chooses_no_target_outside_the_output_folder(
+    s3: S3Server, tmp_path: Path
+) -> None:
+    """A key may hold anything: ``s3://bucket/data//etc/m.jsonl`` is below ``s3://bucket/data``."""
+    base, output = f"{s3.bucket()}/data", f"{tmp_path}/out"
+    for key in ("/etc/1.jsonl", "s3://other/2.jsonl", "file:///etc/3.jsonl", "a/../../../4.jsonl"):
+        s3.put(f"{base}/{key}", b"")
+    found = find_manifests([base], output, None)
+    targets = {Path(manifest.target).name: manifest.target for manifest in found}
+    assert targets == {
+        "1.jsonl": f"{output}/etc/1.jsonl",
+        "2.jsonl": f"{output}/s3:/other/2.jsonl",
+        "3.jsonl": f"{output}/file:/etc/3.jsonl",
+    }
 
 
 def test_copies_on_s3_that_the_next_run_would_find_are_refused(s3: S3Server) -> None:
@@ -216,6 +242,17 @@ def test_whatever_a_format_raises_is_that_manifests_trouble(
 def test_fields_of_one_name_are_refused(names: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="need different names"):
         Fields(**names)
+
+
+@pytest.mark.parametrize("names", [{"meta": ""}, {"tags": ""}, {"videos": ""}, {"scores": ""}])
+def test_a_field_without_a_name_is_refused(names: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="has an empty name"):
+        Fields(**names)
+
+
+def test_a_field_whose_name_no_manifest_can_hold_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^The name of a field is not UTF-8: .*t\\udcffs"):
+        Fields(tags="t\udcffs")
 
 
 @pytest.mark.long
@@ -308,3 +345,28 @@ def test_a_part_of_a_table_is_not_replaced(
         assert f"part.parquet: is a part of {kind} table" in str(plan_.error)
     copies = find_manifests([f"{base}/{part}"], f"{tmp_path}/copies", None)
     assert plan(copies, Fields(), videos, retag=False)[0].error is None
+
+
+@pytest.mark.parametrize("store", ["local", "s3"])
+def test_a_copy_of_all_footers_is_told_of_where_files_gain_tags(
+    store: str, tmp_path: Path, s3: S3Server, videos: Videos, caplog: pytest.LogCaptureFixture
+) -> None:
+    """pyarrow's ``parquet_dataset`` sees no tags through it, and fails when they are replaced."""
+    base = f"{tmp_path}/t" if store == "local" else f"{s3.bucket()}/t"
+    for hour, tags in enumerate(([None], [["Speech"]])):
+        buffer = io.BytesIO()
+        tags_ = pa.array(tags, pa.list_(pa.string()))
+        pq.write_table(pa.table({"videos": [["a.mp4"]], "video_audio_tags": tags_}), buffer)
+        put(s3, f"{base}/hour={hour}/part.parquet", buffer.getvalue())
+    put(s3, f"{base}/_metadata", b"PAR1")
+
+    def lines(pattern: str, output: str | None = None) -> list[str]:
+        caplog.clear()
+        plan(find_manifests([pattern], output, None), Fields(), videos, retag=False)
+        return [record.message for record in caplog.records if record.name == "tasks.plan"]
+
+    [line] = lines(base)
+    assert line.startswith(f"{base} has a _metadata with the footers")
+    assert len(lines(f"{base}/hour=0/part.parquet")) == 1
+    assert lines(f"{base}/hour=1") == [], "nothing is to be tagged there"
+    assert lines(base, f"{tmp_path}/copies") == []

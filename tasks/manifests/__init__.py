@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import BinaryIO, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 from tasks.errors import ConfigurationError
-from tasks.shown import shown_url
+from tasks.shown import is_unicode, shown_url
 from tasks.storage import name
 from tasks.tags import Score, Span
 
@@ -38,7 +38,11 @@ class Fields:
     provenance: str | None = None
 
     def __post_init__(self) -> None:
-        names = [self.videos, *self.written, *filter(None, [self.meta])]
+        names = [self.videos, *self.written, *([] if self.meta is None else [self.meta])]
+        if "" in names:
+            raise ConfigurationError("A field has an empty name: leave out what is not needed.")
+        if not all(map(is_unicode, names)):
+            raise ConfigurationError(f"The name of a field is not UTF-8: {', '.join(names)}.")
         if len(set(names)) < len(names):
             raise ConfigurationError(
                 "The videos, the meta field and the fields that are written need different names,"

@@ -42,6 +42,12 @@ _MISSING = {"", "null", "NULL", "NaN", "nan", "NA", "<NA>", "N/A", "#N/A", "None
 """How JSON, SQL, numpy, R, pandas, Excel, Python and MySQL write a cell that has no value."""
 
 
+_SWALLOWS = (
+    "has a cell that begins with a quote and ends lines below, each of which looks like a row:"
+    " quote such a cell, and double the quotes in it"
+)
+
+
 class _Layout(NamedTuple):
     """How a table is laid out.
 
@@ -120,6 +126,8 @@ class _Table:
                 header = next(body)
             if header is not None and fields.videos in header.cells:
                 return _layout(preamble, delimiter, header, fields), body
+        if not first:
+            raise ManifestError("", "is empty: a table begins with the names of its columns")
         raise ManifestError("", f"has no column {fields.videos!r}", line)
 
 
@@ -130,9 +138,30 @@ class Csv(_Table):
 
 
 class Tsv(_Table):
-    """``.tsv``."""
+    """``.tsv``. Some of its writers know no quotes."""
 
     delimiters = ("\t",)
+
+    def _open(self, source: BinaryIO, fields: Fields) -> tuple[_Layout, Iterator[Row]]:
+        layout, body = super()._open(source, fields)
+        return layout, _not_swallowing(body, layout)
+
+
+def _not_swallowing(body: Iterator[Row], layout: _Layout) -> Iterator[Row]:
+    """Yields the rows.
+
+    Raises:
+        ManifestError: the lines of a row look like rows of their own. Where nothing is quoted, a
+            text may begin with a quote, and one further down end with one: DuckDB, pandas and
+            Polars take all between them for one cell, and the samples there would be lost.
+    """
+    delimiters = len(layout.header.cells) - 1
+    for row in body:
+        if QUOTE in row.text and delimiters:
+            lines = re.split(r"\r\n?|\n", row.text.rstrip("\r\n"))
+            if len(lines) > 1 and all(x.count(layout.delimiter) == delimiters for x in lines if x):
+                raise ManifestError("", _SWALLOWS, row.line)
+        yield row
 
 
 def _layout(preamble: str, delimiter: str, header: Row, fields: Fields) -> _Layout:

@@ -91,7 +91,10 @@ class _Element(NamedTuple):
 
 def _elements(source: _Joined) -> Iterator[_Element]:
     text = _Text(source)
-    if text.next_character() != "[":
+    first = text.next_character()
+    if not first:
+        raise ManifestError("", "is empty: an array of no samples is []")
+    if first != "[":
         raise ManifestError("", "is neither a JSON array nor JSON Lines")
     text.position += 1
     closed = text.next_character() == "]"

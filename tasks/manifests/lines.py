@@ -9,7 +9,8 @@ from tasks.errors import ManifestError
 
 MAX_LINE_BYTES = 64 << 20
 """A few kilobytes of Zstandard can hold a line of any length; no sample is so long. It holds for a
-line of JSON Lines, a row of CSV (with the line ends inside its quotes) and a sample of an array."""
+line of JSON Lines, a row of CSV (with the line ends inside its quotes) and a sample of an array;
+and for blank lines one after another, of which there could be any number, too."""
 
 BOM = "\ufeff"
 
@@ -27,14 +28,20 @@ def lines(source: Readable) -> Iterator[bytes]:
     """Yields the lines as they stand in the file, with their endings.
 
     Raises:
-        ManifestError: the file is UTF-16 or UTF-32, or a line exceeds ``MAX_LINE_BYTES``.
+        ManifestError: the file is UTF-16 or UTF-32, or a line, or the blank lines in one place,
+            exceed ``MAX_LINE_BYTES``.
     """
+    blank = 0
     # One byte more than allowed tells a line that is too long from one that just fits.
     for line, raw in enumerate(iter(partial(source.readline, MAX_LINE_BYTES + 1), b""), 1):
         if line == 1:
             require_utf_8(raw)
         if len(raw) > MAX_LINE_BYTES:
             raise too_long(line)
+        blank = blank + len(raw) if raw.isspace() else 0
+        if blank > MAX_LINE_BYTES:
+            most = f"{MAX_LINE_BYTES >> 20} MiB"
+            raise ManifestError("", f"has more than {most} of blank lines one after another", line)
         yield raw
 
 

@@ -1,17 +1,43 @@
 """Which manifests a pattern stands for."""
 
+import logging
+from typing import NamedTuple
+
 from tasks.errors import ConfigurationError, FailureKind, StorageError
-from tasks.manifests import format_of, is_manifest
+from tasks.manifests import FORMATS, format_of, is_manifest
 from tasks.manifests.ledger import LEDGER_SUFFIX
 from tasks.shown import shown_url
-from tasks.storage import absolute, is_there, list_files, name, parent
+from tasks.storage import absolute, is_there, list_files, name, parent, relative
+
+log = logging.getLogger(__name__)
+
+_TABLES = {extension.removeprefix(".") for extension in FORMATS} | {
+    "arrow", "avro", "feather", "jl", "jsonlines", "orc", "parq", "pq", "tab", "xls", "xlsx",
+}  # fmt: skip
+"""How tables are named, in the formats that can be read and in others."""
+
+_EXAMPLES = 3
 
 
-def list_manifests(pattern: str) -> list[str]:
+class Found(NamedTuple):
+    """A manifest that was found.
+
+    Attributes:
+        url: where it is.
+        path: the part of it below the folder or glob that was named: what a copy is named. Folders
+            named ``column=value`` above are a part of it too, since they hold a column's values.
+    """
+
+    url: str
+    path: str
+
+
+def list_manifests(pattern: str) -> list[Found]:
     """List the manifests that a file name, a folder (at any depth) or a glob stands for, sorted.
 
     A folder or glob gives what has a manifest's extension and no hidden part below the folder it
-    starts from, so neither ledgers nor temporary files. Always asks the store.
+    starts from, so neither ledgers nor temporary files. What looks like a manifest in a format that
+    cannot be read is passed over with a line in the log. Always asks the store.
 
     Raises:
         ConfigurationError: nothing matches, or the store refuses to list.
@@ -20,16 +46,20 @@ def list_manifests(pattern: str) -> list[str]:
     if url.endswith(LEDGER_SUFFIX):
         raise ConfigurationError(f"{shown_url(url)} is a failure ledger, not a manifest.")
     try:
-        files = list_files(url)
+        root, files = list_files(url)
     except StorageError as error:
         raise ConfigurationError(f"{shown_url(url)} cannot be listed: {_why(error)}.") from error
     if files == [url]:
         format_of(url)
-        return files
     manifests = [file for file in files if is_manifest(file)]
+    others = [file for file in files if not is_manifest(file) and _is_table(file)]
     if not manifests:
-        raise ConfigurationError(f"There is no manifest at {shown_url(url)}.")
-    return manifests
+        but = f", only {_told(others)}" if others else ""
+        raise ConfigurationError(f"There is no manifest at {shown_url(url)}{but}.")
+    if others:
+        log.warning("passed over at %s: %s", shown_url(url), _told(others))
+    base = above_partitions(root)
+    return [Found(file, relative(file, base)) for file in manifests]
 
 
 def table_of(folder: str) -> str | None:
@@ -47,9 +77,20 @@ def table_of(folder: str) -> str | None:
     above, data, _ = f"{folder}/".rpartition("/data/")
     metadata = f"{above}/metadata"
     if data and is_there(metadata):
-        files = list_files(metadata)
+        files = list_files(metadata).files
         return "Iceberg" if any(file.endswith(".metadata.json") for file in files) else None
     return None
+
+
+def has_summary(folder: str) -> bool:
+    """Whether this folder has a ``_metadata``: the footers of all Parquet files below, copied.
+
+    Few readers ask for it. Those that do see the files as they were.
+    """
+    try:
+        return is_there(f"{folder}/_metadata")
+    except StorageError:  # it is only asked for a line in the log
+        return False
 
 
 def above_partitions(folder: str) -> str:
@@ -57,6 +98,19 @@ def above_partitions(folder: str) -> str:
     while "=" in name(folder):
         folder = parent(folder)
     return folder
+
+
+def _is_table(file: str) -> bool:
+    """Whether the name is that of a table, compressed or not: ``a.pq``, ``a.jsonl.xz``."""
+    return not file.endswith(LEDGER_SUFFIX) and not _TABLES.isdisjoint(
+        name(file).lower().split(".")[1:][-2:]
+    )
+
+
+def _told(files: list[str]) -> str:
+    more = f" and {len(files) - _EXAMPLES:,} more" if len(files) > _EXAMPLES else ""
+    examples = ", ".join(shown_url(name(file)) for file in files[:_EXAMPLES])
+    return f"{len(files):,} in a format that cannot be read ({examples}{more})"
 
 
 def _why(error: StorageError) -> str:

@@ -80,7 +80,11 @@ class Layout:
         # a first column at the end of the file that is behind the end: its rows would be lost.
         if group.starts[0] == 0:
             if not any(isinstance(child, int) for child in order):
-                raise UnsupportedError("its first column holds nothing but the tags")
+                raise UnsupportedError(
+                    f"its first column, {group.meta!r}, holds nothing but tags: they cannot"
+                    " be replaced there (Spark would lose rows), so write it with another column"
+                    " first"
+                )
             while isinstance(order[0], Column):
                 order.append(order.pop(0))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample
+from tasks.shown import is_unicode
 
 
 def parents_of(fields: Fields) -> list[str]:
@@ -75,8 +76,6 @@ def videos_of(value: object) -> tuple[list[str], str | None]:
     for path in paths:
         if not path or "\0" in path:
             return [], "a video path is empty or has a NUL character"
-        # Half a surrogate pair ("\ud83d" in JSON, a byte of Latin-1 in CSV) is no character: no
-        # store and no database can hold such a name.
-        if not path.isascii() and any("\ud800" <= char <= "\udfff" for char in path):
+        if not is_unicode(path):  # "\ud83d" in JSON, a byte of Latin-1 in CSV
             return [], "a video path is not valid Unicode"
     return paths, None

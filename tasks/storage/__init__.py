@@ -21,15 +21,17 @@ from tasks.storage.files import (
     require_writable,
     scratch,
 )
-from tasks.storage.listing import is_there, list_files, matcher
+from tasks.storage.listing import Listing, is_there, list_files, matcher
 from tasks.storage.local import MAX_NAME_BYTES
-from tasks.storage.paths import absolute, is_remote, join, name, parent, resolve
+from tasks.storage.paths import absolute, below, is_remote, join, name, parent, relative, resolve
 
 __all__ = [
     "MAX_NAME_BYTES",
     "Identity",
+    "Listing",
     "OpenFile",
     "absolute",
+    "below",
     "describe",
     "find",
     "identify",
@@ -43,6 +45,7 @@ __all__ = [
     "open_for_reading",
     "overwrite",
     "parent",
+    "relative",
     "remove",
     "replace",
     "require_writable",

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
@@ -10,13 +11,25 @@ from fsspec.utils import glob_translate
 
 from tasks.errors import FailureKind, StorageError
 from tasks.storage.failures import translated
-from tasks.storage.paths import absolute, is_remote, resolve, with_path
+from tasks.storage.paths import absolute, is_remote, parent, resolve, with_path
 
 _MAGIC = re.compile(r"[*?\[]")
 
 
+class Listing(NamedTuple):
+    """What a name, a folder or a glob stands for.
+
+    Attributes:
+        root: the folder in which the search began.
+        files: what was found below it, sorted.
+    """
+
+    root: str
+    files: list[str]
+
+
 @translated()
-def list_files(pattern: str) -> list[str]:
+def list_files(pattern: str) -> Listing:
     """List the files that a name, a folder (at any depth) or a glob stands for, sorted.
 
     A name that exists is no glob, whatever characters it has. A folder or glob gives no file of
@@ -35,14 +48,16 @@ def list_files(pattern: str) -> list[str]:
         reason = f"{error.strerror or 'no permission'}{where}"
         raise StorageError(FailureKind.FORBIDDEN, reason) from error
     if found is None:
-        return [url]
+        return Listing(parent(url), [url])
     files, typed = found
-    is_local = isinstance(fs, LocalFileSystem)
-    return [
-        file if is_local or is_remote(file) else with_path(url, file)
-        for file in sorted(files)
-        if not _is_hidden(file.removeprefix(typed))
-    ]
+
+    def as_url(path: str) -> str:
+        is_local = isinstance(fs, LocalFileSystem)
+        return path if is_local or is_remote(path) else with_path(url, path)
+
+    root = typed if typed == path else typed.rpartition("/")[0]
+    shown = [file for file in sorted(files) if not _is_hidden(file.removeprefix(typed))]
+    return Listing(as_url(root), [as_url(file) for file in shown])
 
 
 @translated()

@@ -11,6 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from tasks.errors import FailureKind, StorageError
+from tasks.shown import is_unicode
 from tasks.storage.failures import translated
 
 # fsspec chains file systems by "::", which is also just a part of some names (s3://b/a::b.mp4). So
@@ -78,6 +79,19 @@ def name(url: str) -> str:
     return _split(url)[1].rstrip("/").rpartition("/")[2]
 
 
+def below(folder: str, path: str) -> str:
+    """Return the URL of a file in ``folder``, whatever its relative path is made of: unlike
+    :func:`join`, never one outside (object keys may hold ``..``, ``//`` or ``://``)."""
+    head, base, tail = _split(folder)
+    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+    return f"{head}{'/'.join([base.rstrip('/'), *parts])}{tail}"
+
+
+def relative(url: str, folder: str) -> str:
+    """Return the path of a file below one of its folders, as :func:`below` takes it."""
+    return _split(url)[1].removeprefix(_split(folder)[1])
+
+
 def with_path(url: str, path: str) -> str:
     """Return ``url`` with the path of another file in the same file system."""
     head, _, tail = _split(url)
@@ -96,8 +110,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
     Raises:
         StorageError: no installed package speaks this protocol, or the URL is none.
     """
-    if not url.isascii() and any("\ud800" <= char <= "\udfff" for char in url):
-        # Neither a database nor JSON nor a store can hold such a name.
+    if not is_unicode(url):
         raise StorageError(FailureKind.UNREADABLE, "its name, or that of a folder, is not UTF-8")
     if not is_remote(url):
         # Not by url_to_fs: it takes "::" and "~" in a file's name for syntax of its own.

@@ -163,6 +163,26 @@ def test_from_python_a_failed_run_raises_one_sentence(tmp_path: Path, api: str) 
     assert (str(again), again.facts) == (str(failed.value), failed.value.facts)
 
 
+@pytest.mark.parametrize("option", ["--tag-field-name", "--cache", "--meta-field"])
+def test_text_that_is_not_utf_8_is_one_sentence(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["m.jsonl", option, "caf\udce9"]) == 2
+    name = option.removeprefix("--")
+    assert capsys.readouterr().err == f"error: The text of {name} is not UTF-8: caf\\udce9\n"
+    assert cli.main(["a.jsonl", "\udcff.jsonl"]) == 2
+    assert capsys.readouterr().err == "error: The text of manifests is not UTF-8: \\udcff.jsonl\n"
+
+
+def test_a_dry_run_of_which_a_manifest_is_refused_is_not_done(tmp_path: Path, api: str) -> None:
+    write_manifest(tmp_path / "good.jsonl", [{"videos": []}])
+    assert command("good.jsonl", "--dry-run", cwd=tmp_path, api=api).returncode == 0
+    (tmp_path / "bad.jsonl").write_text("{oops\n")
+    done = command("bad.jsonl", "--dry-run", cwd=tmp_path, api=api)
+    assert done.returncode == 1
+    assert done.stdout == "DryRun: would tag 0 of 0 samples, with 0 videos, and refuse 1 manifest\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

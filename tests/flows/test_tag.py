@@ -227,6 +227,14 @@ def test_a_dry_run_touches_nothing(demo: Path, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in demo.parent.rglob("*")} == before
 
 
+def test_a_dry_run_tells_what_would_be_refused(demo: Path, tmp_path: Path) -> None:
+    (demo.parent / "bad.jsonl").write_text("{oops\n")
+    state = run(demo.parent, cache=tmp_path / "cache", dry_run=True)
+    assert state.message == "would tag 10 of 11 samples, with 8 videos, and refuse 1 manifest"
+    [problem] = counts(state)["problems"]
+    assert "bad.jsonl, line 1: is not JSON" in problem
+
+
 def test_no_cache_keeps_nothing(
     demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,21 @@ def test_a_line_without_end_takes_no_more_memory_than_the_limit(
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("name", ["m.jsonl", "m.csv", "m.json"])
+def test_blank_lines_without_end_are_refused(
+    packing: tuple[str, Packer, Packer], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take no memory, but time: a megabyte of Zstandard holds 30 GB of them."""
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1 << 20)
+    suffix, pack, _ = packing
+    head = b"videos\na.mp4\n" if name == "m.csv" else b'{"videos": ["a.mp4"]}\n'
+    few, many = b"\n" * (1 << 19) + b"\r\n", b" \n" * ((1 << 19) + 1)
+    assert len(read(name + suffix, pack(head + few))) == 1
+    blank = r"line \d+: has more than 1 MiB of blank lines one after another"
+    with pytest.raises(ManifestError, match=blank):
+        read(name + suffix, pack(head + many + (b"b.mp4\n" if name == "m.csv" else b"{}\n")))
+
+
 @pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2"])
 def test_what_is_not_compressed_is_refused(suffix: str) -> None:
     with pytest.raises(ManifestError, match=f"is not whole {suffix} data"):

@@ -175,7 +175,7 @@ def test_tabs() -> None:
     ("content", "line", "reason"),
     [
         (b"id,clips\n1,a\n", 1, "has no column 'videos'"),
-        (b"", 1, "has no column 'videos'"),
+        (b"\n", 1, "has no column 'videos'"),
         (b"videos,n,videos\na,1,b\n", 1, "has 2 columns 'videos'"),
         (b"sep=;\nvideos;video_audio_tags;video_audio_tags\na;;[]\n", 2, "2 columns 'video_a"),
         (b'videos,n\na,"open\nb,1\n', 2, "never closed"),

@@ -65,7 +65,7 @@ def test_no_samples(content: bytes) -> None:
         assert read("m.json", content) == []
         assert rewritten("m.json", content, {}) == content
     else:
-        with pytest.raises(ManifestError, match="neither a JSON array nor JSON Lines"):
+        with pytest.raises(ManifestError, match="is empty: an array of no samples"):
             read("m.json", content)
 
 

@@ -51,7 +51,7 @@ def test_an_exception_leaves_the_old_one(tmp_path: Path) -> None:
 def test_it_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_bytes(b"")
     ledger.refuse(ManifestError("m", "is odd"), "m", str(tmp_path / "m.jsonl"))
-    assert list_manifests(str(tmp_path)) == [str(tmp_path / "m.jsonl")]
+    assert [found.url for found in list_manifests(str(tmp_path))] == [str(tmp_path / "m.jsonl")]
     with pytest.raises(ConfigurationError, match="is a failure ledger, not a manifest"):
         list_manifests(str(tmp_path / "m.jsonl.failures"))
 

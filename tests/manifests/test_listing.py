@@ -1,6 +1,7 @@
 """Which manifests a pattern stands for, and why there are none."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,10 @@ def tree(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> str:
     return base
 
 
+def urls(pattern: str) -> list[str]:
+    return [found.url for found in list_manifests(pattern)]
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
@@ -44,7 +49,7 @@ def tree(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> str:
     ],
 )
 def test_list_manifests(tree: str, pattern: str, expected: list[str]) -> None:
-    assert list_manifests(tree + pattern) == [f"{tree}/{name}" for name in expected]
+    assert urls(tree + pattern) == [f"{tree}/{name}" for name in expected]
 
 
 def test_links_are_manifests_and_circles_end(tmp_path: Path) -> None:
@@ -54,12 +59,74 @@ def test_links_are_manifests_and_circles_end(tmp_path: Path) -> None:
     (folder / "link.jsonl").symlink_to("m.jsonl")
     (folder / "circle").symlink_to(folder)
     names = ["link.jsonl", "m.jsonl"]
-    assert list_manifests(str(folder)) == [f"{folder}/{name}" for name in names]
-    assert list_manifests(f"{folder}/*") == [f"{folder}/{name}" for name in names]
-    assert list_manifests(f"{folder}/link.jsonl") == [f"{folder}/link.jsonl"]
+    assert urls(str(folder)) == [f"{folder}/{name}" for name in names]
+    assert urls(f"{folder}/*") == [f"{folder}/{name}" for name in names]
+    assert urls(f"{folder}/link.jsonl") == [f"{folder}/link.jsonl"]
     (tmp_path / "alias").symlink_to(folder)
     alias = f"{tmp_path}/alias"
-    assert list_manifests(alias) == [f"{alias}/{name}" for name in names]
+    assert urls(alias) == [f"{alias}/{name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "paths"),
+    [
+        ("", ["day=1/x.csv", "day=2/x.csv", "more/x.csv"]),
+        ("/", ["day=1/x.csv", "day=2/x.csv", "more/x.csv"]),
+        ("/*/*.csv", ["day=1/x.csv", "day=2/x.csv", "more/x.csv"]),
+        ("/day=*/x.csv", ["day=1/x.csv", "day=2/x.csv"]),
+        ("/day=1", ["day=1/x.csv"]),
+        ("/day=1/x.csv", ["day=1/x.csv"]),
+        ("/day=1/*", ["day=1/x.csv"]),
+        ("/more", ["x.csv"]),
+        ("/more/x.csv", ["x.csv"]),
+    ],
+)
+@pytest.mark.parametrize("store", ["local", "s3"])
+def test_a_manifest_has_a_path_below_what_was_named(
+    pattern: str, paths: list[str], store: str, tmp_path: Path, s3: S3Server
+) -> None:
+    base = f"{tmp_path}/data" if store == "local" else f"{s3.bucket()}/data"
+    for folder in ("day=1", "day=2", "more"):
+        put(s3, f"{base}/{folder}/x.csv", b"videos\n")
+    found = list_manifests(base + pattern)
+    assert [relative_path.lstrip("/") for _, relative_path in found] == paths
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.pq", "a.PARQUET.gz", "a.parquet.zst", "a.jsonl.xz", "a.jsonl.zstd", "a.csv.zip",
+     "a.json.lz4", "a.orc", "a.b.arrow", "a.jsonlines.gz", "a.xlsx", "a.csv.bak"],
+)  # fmt: skip
+def test_a_table_in_another_format_is_told_of(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(ConfigurationError, match=r"its name must end in one of \.jsonl"):
+        list_manifests(f"{tmp_path}/{name}")
+    only = re.escape(f"There is no manifest at {tmp_path}, only 1 in a format that cannot be read")
+    with pytest.raises(ConfigurationError, match=only):
+        list_manifests(str(tmp_path))
+    (tmp_path / "m.jsonl").touch()
+    assert urls(f"{tmp_path}/*") == [f"{tmp_path}/m.jsonl"]
+    assert caplog.messages == [
+        f"passed over at {tmp_path}/*: 1 in a format that cannot be read ({name})"
+    ]
+
+
+def test_many_of_them_are_one_line_and_other_files_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("m.jsonl", "m.jsonl.failures", "v.mp4", "notes.txt", ".m.pq", "csv", "README"):
+        (tmp_path / name).touch()
+    assert urls(str(tmp_path)) == [f"{tmp_path}/m.jsonl"]
+    assert not caplog.messages
+    for number in range(1_003):
+        (tmp_path / f"{number:04}.pq").touch()
+    assert urls(str(tmp_path)) == [f"{tmp_path}/m.jsonl"]
+    [line] = caplog.messages
+    assert line.endswith(
+        "1,003 in a format that cannot be read (0000.pq, 0001.pq, 0002.pq and 1,000 more)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +167,7 @@ def in_another_process(environment: dict[str, str], home: Path, pattern: str) ->
         "import sys\n"
         "from tasks.manifests.listing import list_manifests\n"
         "from tasks.errors import ConfigurationError\n"
-        "try: print(list_manifests(sys.argv[1]))\n"
+        "try: print([found.url for found in list_manifests(sys.argv[1])])\n"
         "except ConfigurationError as error: print(error)"
     )
     kept = ("PATH", "AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED")

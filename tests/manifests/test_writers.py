@@ -4,11 +4,13 @@ Where a tool is installed it writes the manifest itself.
 """
 
 import csv
+import gzip
 import io
 import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, format_of
-from tests.manifests.strategies import UNTAGGED, read, rewritten, tags_of
+from tests.manifests.strategies import TEXT, UNTAGGED, read, rewritten, tags_of
 
 pytestmark = pytest.mark.long
 
@@ -114,6 +116,68 @@ def test_spark_with_doubled_quotes_is_read() -> None:
         b'id,caption,videos,video_audio_tags\n1,"screen 27""",a.mp4,\n'
         b'2,"",b.mp4,"[""T""]"\n3,,c.mp4,\n'
     ), "an empty text stays one, and does not become a null"
+
+
+# TSV, of which many writers know no quotes
+
+TSV_TEXT = st.text('ab" ', min_size=1, max_size=4)
+
+
+def as_others_read_tsv(content: bytes) -> list[list[str | None]]:
+    """The videos as DuckDB, pandas and Polars read them; they may refuse."""
+    found = []
+    for reader in (
+        lambda: duckdb.read_csv(io.StringIO(content.decode()), sep="\t", header=True).df(),
+        lambda: pd.read_csv(io.BytesIO(content), sep="\t"),
+        lambda: pl.read_csv(content, separator="\t").to_pandas(),
+    ):
+        with suppress(Exception):
+            found.append(reader()["videos"].tolist())
+    return found
+
+
+def test_rows_that_a_quote_swallows_in_every_other_reader_are_refused() -> None:
+    content = b'videos\tcaption\na.mp4\t"Hello\nb.mp4\tthere\nc.mp4\tworld"\nd.mp4\t\n'
+    assert as_others_read_tsv(content) == [["a.mp4", "d.mp4"]] * 3
+    error = refusal("m.tsv", content)
+    assert (error.line, "each of which looks like a row" in error.reason) == (2, True)
+    assert len(read("m.csv", content.replace(b"\t", b","))) == 2, "writers of CSV know quotes"
+
+
+@given(st.lists(st.tuples(TSV_TEXT, TSV_TEXT), min_size=1, max_size=4))
+def test_tsv_without_quotes_loses_no_row_in_silence(rows: list[tuple[str, str]]) -> None:
+    lines = ["x\tvideos\ty", *(f"{x}\t{n}.mp4\t{y}" for n, (x, y) in enumerate(rows))]
+    try:
+        found = read("m.tsv", "".join(f"{line}\n" for line in lines).encode())
+    except ManifestError:
+        return
+    if all(sample.fault is None for sample in found):
+        assert [sample.videos for sample in found] == [[f"{n}.mp4"] for n in range(len(rows))]
+
+
+@given(st.lists(st.tuples(st.text('a"\n ', max_size=6), TEXT), min_size=1, max_size=4))
+def test_tsv_with_quotes_is_read_as_pandas_meant_it(rows: list[tuple[str, str]]) -> None:
+    table = pd.DataFrame(
+        {"x": [x for x, _ in rows], "videos": [f"{n}.mp4" for n in range(len(rows))],
+         "y": [y.replace("\t", " ").replace("\r", "") for _, y in rows]}
+    )  # fmt: skip
+    content = table.to_csv(index=False, sep="\t").encode()
+    assert [sample.videos for sample in read("m.tsv", content)] == [
+        [path] for path in table["videos"]
+    ]
+
+
+# Nothing at all
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+def test_an_empty_table_or_array_is_told_so(content: bytes) -> None:
+    for name in ("m.csv", "m.tsv", "m.json"):
+        assert refusal(name, content).reason.startswith("is empty: ")
+    for name in ("m.csv.gz", "m.json.gz"):
+        assert refusal(name, gzip.compress(content)).reason.startswith("is empty: ")
+    assert refusal("m.csv", b"sep=;\n").reason.startswith("is empty: ")
+    assert refusal("m.json", b" \n").reason.startswith("is empty: ")
 
 
 # Lists in the cells of CSV

@@ -54,8 +54,8 @@ class ReadContract:
                 assert stream.read() == CONTENT
             assert opened == identity
         if self.lists:
-            assert storage.list_files(url) == [url]
-            assert storage.list_files(base) == [url]
+            assert storage.list_files(url).files == [url]
+            assert storage.list_files(base).files == [url]
 
     def test_it_is_read_at_any_offset(self, base: str) -> None:
         url = self.url(base, "a.mp4")
@@ -145,19 +145,19 @@ class WriteContract(ReadContract):
                      "[x]/_log/1.json", ".a.jsonl.1.tmp", ".cache/d.jsonl"):  # fmt: skip
             self.put(f"{base}/{name}", json.dumps({}).encode())
         shown = [f"{base}/{name}" for name in ("[x]/c.jsonl", "a.jsonl", "d/b.jsonl")]
-        assert storage.list_files(base) == shown
-        assert storage.list_files(f"{base}/**/*.jsonl") == shown
-        assert storage.list_files(f"{base}/[ab].jsonl") == [f"{base}/a.jsonl"]
-        assert storage.list_files(f"{base}/[x]") == [f"{base}/[x]/c.jsonl"]
+        assert storage.list_files(base).files == shown
+        assert storage.list_files(f"{base}/**/*.jsonl").files == shown
+        assert storage.list_files(f"{base}/[ab].jsonl").files == [f"{base}/a.jsonl"]
+        assert storage.list_files(f"{base}/[x]").files == [f"{base}/[x]/c.jsonl"]
         # What is typed is asked for.
-        assert storage.list_files(f"{base}/_log") == [f"{base}/_log/0.json"]
-        assert storage.list_files(f"{base}/_log/*") == [f"{base}/_log/0.json"]
-        assert storage.list_files(f"{base}/[x]/_log") == [f"{base}/[x]/_log/1.json"]
-        assert storage.list_files(f"{base}/d/_*") == [f"{base}/d/_x.jsonl"]
-        assert storage.list_files(f"{base}/*.csv") == []
+        assert storage.list_files(f"{base}/_log").files == [f"{base}/_log/0.json"]
+        assert storage.list_files(f"{base}/_log/*").files == [f"{base}/_log/0.json"]
+        assert storage.list_files(f"{base}/[x]/_log").files == [f"{base}/[x]/_log/1.json"]
+        assert storage.list_files(f"{base}/d/_*").files == [f"{base}/d/_x.jsonl"]
+        assert storage.list_files(f"{base}/*.csv").files == []
 
     def test_a_listing_is_always_fresh(self, base: str) -> None:
         self.put(f"{base}/a.jsonl", b"")
-        assert storage.list_files(base) == [f"{base}/a.jsonl"]
+        assert storage.list_files(base).files == [f"{base}/a.jsonl"]
         self.put(f"{base}/b.jsonl", b"")
-        assert storage.list_files(base) == [f"{base}/a.jsonl", f"{base}/b.jsonl"]
+        assert storage.list_files(base).files == [f"{base}/a.jsonl", f"{base}/b.jsonl"]

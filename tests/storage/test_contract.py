@@ -46,7 +46,7 @@ class TestFileUrls(TestLocal):
         url = f"file://{quote(base)}/100%2541%20%231%3F.jsonl"
         for spelling in (url, url.replace("file://", "file://localhost")):
             assert storage.identify(spelling).size == 4
-            assert storage.list_files(spelling) == [f"{base}/100%41 #1?.jsonl"]
+            assert storage.list_files(spelling).files == [f"{base}/100%41 #1?.jsonl"]
             assert storage.join("/elsewhere", spelling) == f"{base}/100%41 #1?.jsonl"
 
 

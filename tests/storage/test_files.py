@@ -102,8 +102,8 @@ def test_a_member_of_an_archive_is_a_file(tmp_path: Path, s3: S3Server) -> None:
         assert storage.identify(url).size == len(content)
         with storage.open_for_reading(url, seekable=False).stream as stream:
             assert stream.read() == content
-        assert storage.list_files(f"zip://v{chain}") == [url]
-        assert storage.list_files(f"zip://*/a.mp4{chain}") == [url]
+        assert storage.list_files(f"zip://v{chain}").files == [url]
+        assert storage.list_files(f"zip://*/a.mp4{chain}").files == [url]
 
 
 def test_what_fails_while_it_is_read_is_a_storage_error(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_killed_upload_leaves_nothing_that_is_listed(s3: S3Server) -> None:
     upload = s3.client.create_multipart_upload(Bucket=name, Key="half.jsonl")
     s3.client.upload_part(Bucket=name, Key="half.jsonl", PartNumber=1, Body=b"x",
                           UploadId=upload["UploadId"])  # fmt: skip
-    assert storage.list_files(bucket) == [f"{bucket}/m.jsonl"]
+    assert storage.list_files(bucket).files == [f"{bucket}/m.jsonl"]
 
 
 def test_a_local_file_that_may_not_be_written_is_refused(tmp_path: Path, new: Path) -> None:
