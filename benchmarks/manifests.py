@@ -25,17 +25,27 @@ from werkzeug.serving import make_server
 from tasks.manifests import Fields
 from tasks.manifests.files import open_manifest
 from tasks.merge import merge
-from tasks.tags import VideoTags
+from tasks.tags import Score, Span, VideoTags
 
 TEXT = "<__dj__video> a street at night, cars pass by, someone plays the violin <|__dj__eoc|> " * 2
 UNTAGGED_EVERY = 100
 
 
+FOUR = Fields(scores="scores", timeline="timeline", provenance="made_by")
+LABELS = ["Music", "Violin, fiddle", "Speech", "Vehicle", "Outside, urban or manmade"]
+
+
 class Everything:
-    """Outcomes: each video has a label."""
+    """Outcomes: each video has a label, five scores and a timeline of three spans."""
 
     def get(self, url: str, /) -> VideoTags:
-        return VideoTags("Music")
+        part = int(url[-8:-4]) / 10_000
+        scores: list[Score] = [{"label": label, "score": part, "peak": 0.9} for label in LABELS]
+        spans: list[Span] = [
+            {"start": n * 10.24, "end": n * 10.24 + 10.24, "label": LABELS[n], "score": part}
+            for n in range(3)
+        ]
+        return VideoTags("Music", scores, spans)
 
 
 def sample(number: int, tagged: bool) -> dict[str, Any]:
@@ -134,6 +144,10 @@ def merge_tags(path: str) -> int:
     return merge(path, path, Fields(), Everything()).tagged
 
 
+def merge_four(path: str) -> int:
+    return merge(path, path, FOUR, Everything(), provenance="model@revision float32").tagged
+
+
 def peak_megabytes() -> float:
     """Of this program. Not ru_maxrss: that counts what the parent had at the fork."""
     status = Path("/proc/self/status").read_text()
@@ -175,6 +189,11 @@ def main() -> None:
             run(f"plan {suffix}, all tagged", plan, path)
             write(path, samples, UNTAGGED_EVERY)
             run(f"merge {suffix}, 1 of {UNTAGGED_EVERY} gains tags", merge_tags, path)
+            write(path, samples, 1)
+            run(f"merge {suffix}, every sample gains tags", merge_tags, path)
+            run(f"merge {suffix}, each gains 3 fields more", merge_four, path)
+            write(path, samples, 1)
+            run(f"merge {suffix}, every sample gains 4 fields", merge_four, path)
             path.unlink()
         path = Path(folder) / "large.parquet"
         write_large(path, options.megabytes)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -32,7 +33,7 @@ PARQUET = format_of("m.parquet")
 
 
 def table(rows: int, seed: random.Random) -> pa.Table:
-    """Columns of the shapes that manifests have, with tags at the top and in a struct."""
+    """Columns of the shapes that manifests have; tags and scores at the top and in a struct."""
     videos = [[f"v/{seed.randrange(99)}.mp4"] * seed.randrange(3) for _ in range(rows)]
     return pa.table(
         {
@@ -40,9 +41,18 @@ def table(rows: int, seed: random.Random) -> pa.Table:
             "videos": videos,
             "text": [None if n % 5 == 0 else f"text {n}" * 3 for n in range(rows)],
             "tags": [None if n % 3 else ["Music"] for n in range(rows)],
-            "meta": [{"n": n, "tags": None if n % 2 else ["Speech"]} for n in range(rows)],
+            "scores": [None if n % 5 else [[score(n)], []] for n in range(rows)],
+            "model": [None if n % 7 else "model" for n in range(rows)],
+            "meta": [
+                {"n": n, "tags": None if n % 2 else ["Speech"], "scores": [[score(n)]]}
+                for n in range(rows)
+            ],
         }
     )
+
+
+def score(number: int) -> dict[str, str | float]:
+    return {"label": f"L{number % 3}", "score": number / 8, "peak": 1.0}
 
 
 def originals() -> list[bytes]:
@@ -121,8 +131,14 @@ def mutant(number: int, files: list[bytes]) -> bytes:
     return bytes(data)
 
 
-def labels(sample: Sample) -> dict[str, list[str]]:
-    return {"tags": ["Label"] * len(sample.videos)}
+def values(sample: Sample) -> dict[str, Any]:
+    """For the fields that are missing; for all of some samples."""
+    own: dict[str, Any] = {
+        "tags": ["Label"] * len(sample.videos),
+        "scores": [[score(sample.line)] for _ in sample.videos],
+        "model": "another",
+    }
+    return {name: own[name] for name in own if name in sample.missing or sample.line % 4 == 0}
 
 
 def outcome(data: bytes, fields: Fields) -> str:
@@ -133,7 +149,7 @@ def outcome(data: bytes, fields: Fields) -> str:
         return "refused"
     new = io.BytesIO()
     # What was planned is written too: nothing is decoded in vain.
-    PARQUET.rewrite(io.BytesIO(data), new, fields, labels)
+    PARQUET.rewrite(io.BytesIO(data), new, fields, values)
     again = list(PARQUET.read(io.BytesIO(new.getvalue()), fields))
     assert [sample.videos for sample in again] == [sample.videos for sample in planned]
     assert all(not sample.missing or sample.fault for sample in again)
@@ -144,7 +160,10 @@ def work(numbers: range, answers: Connection) -> None:
     files = originals()
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     for number in numbers:
-        fields = Fields(tags="tags", meta="meta" if number % 2 else None)
+        meta = "meta" if number % 2 else None
+        fields = Fields(tags="tags", meta=meta)
+        if number % 3:
+            fields = Fields(tags="tags", meta=meta, scores="scores", provenance="model")
         try:
             answer = outcome(mutant(number, files), fields)
         except Exception as error:  # noqa: BLE001 - that none comes is what is tested

@@ -17,7 +17,7 @@ from tests.fuzz.test_text_manifests import manifest
 from tests.manifests.parquet_files import FILES
 from tests.manifests.strategies import read, rewritten
 
-RECORD = Path(__file__).with_suffix(".json").with_stem("same_bytes")
+RECORD = Path(__file__).with_name("same_bytes.json")
 FIELDS = {"top": Fields(), "in meta": Fields(meta="meta")}
 TEXT = ["m.jsonl", "m.json", "m.csv", "m.tsv"]
 # DuckDB's hold random keys.
