@@ -39,7 +39,7 @@ class Everything:
     """Outcomes: each video has a label, five scores and a timeline of three spans."""
 
     def get(self, url: str, /) -> VideoTags:
-        part = int(url[-8:-4]) / 10_000
+        part = int(url[-8:-4], 16) / 65_536
         scores: list[Score] = [{"label": label, "score": part, "peak": 0.9} for label in LABELS]
         spans: list[Span] = [
             {"start": n * 10.24, "end": n * 10.24 + 10.24, "label": LABELS[n], "score": part}
