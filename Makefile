@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 SOURCES := flows tasks tests demo benchmarks deployments
 
-.PHONY: demo demo-model check test fast coverage fuzz test-slow lint types bench up down deploy clean
+.PHONY: demo demo-model pictures check test fast coverage fuzz test-slow lint types bench up down deploy clean
 
 # Made again when what is installed changes. The constraints hold the set that was tested.
 .venv/installed: pyproject.toml constraints.txt
@@ -26,6 +26,10 @@ demo: .venv/installed
 
 demo-model: .venv/installed
 	$(BIN)/python demo/train_model.py
+
+# The README's: a terminal and a page of the UI, from real runs. Needs Chromium.
+pictures: .venv/installed
+	$(BIN)/python demo/pictures.py
 
 check: .venv/installed
 	@$(MAKE) --no-print-directory --jobs=3 lint types fast

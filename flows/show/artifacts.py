@@ -21,6 +21,8 @@ from flows.summary import Summary, counted
 MANIFEST_ROWS = 500
 """The UI becomes slow beyond some thousand cells; the report and the ledgers hold more."""
 
+LEDGERS = 5
+
 _SECONDS_BETWEEN_UPDATES = 5.0
 
 
@@ -60,7 +62,7 @@ def _publish_manifests(summary: Summary) -> None:
     table = tables.manifests(summary, MANIFEST_ROWS)
     idle = summary.manifests - len(summary.rows)
     more = len(summary.rows) - len(table)
-    said = [f"{counted(len(table), 'manifest')} with samples to tag, those with failures first."]
+    said = [f"{counted(len(table), 'manifest')} had untagged samples; failures come first."]
     said += [f"{more:,} more are not shown."] if more else []
     said += [f"{idle:,} were tagged before."] if idle > 0 else []
     records = [
@@ -77,6 +79,8 @@ def markdown(summary: Summary) -> str:
         parts += ["## Tags", f"![{render.literal(alt)}]({data_uri(tables.tag_chart(summary))})"]
     if summary.failures:
         parts += ["## Videos that failed", render.markdown(tables.failures(summary))]
+    if ledgers := tables.ledgers(summary, LEDGERS):
+        parts += ["All failures, with their reasons: " + ", ".join(map(render.literal, ledgers))]
     if summary.problems:
         shown = [f"- {render.literal(problem)}" for problem in summary.problems[:20]]
         parts += ["## Manifests left as they are", "\n".join(shown)]

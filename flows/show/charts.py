@@ -4,10 +4,11 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-_WIDTH, _LABEL_WIDTH, _VALUE_WIDTH = 760, 220, 90
+# Narrow enough to be read on a telephone, where the page scales it down.
+_WIDTH, _LABEL_WIDTH, _VALUE_WIDTH = 480, 176, 124
 _ROW, _BAR, _TITLE = 26, 18, 40
 _STYLE = "font-family='system-ui,Segoe UI,Helvetica,Arial,sans-serif' font-size='13'"
-_LABEL_CHARACTERS = 30
+_LABEL_CHARACTERS = 26
 
 
 Rows = Sequence[tuple[str, float, str]]
@@ -39,20 +40,21 @@ def bars(title: str, rows: Rows) -> str:
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {height}'"
         f" width='{_WIDTH}' height='{height}' role='img' {_STYLE}>",
         f"<title>{escape(title)}</title>",
-        # Its own ground: the page may be dark or light.
-        "<rect width='100%' height='100%' rx='8' fill='#ffffff'/>",
-        f"<text x='16' y='26' font-size='15' font-weight='600' fill='#1f2937'>{escape(title)}"
+        # A background of its own, since the image cannot know the page's; dark is easy on the
+        # eye on both.
+        "<rect width='100%' height='100%' rx='8' fill='#1d2229'/>",
+        f"<text x='16' y='26' font-size='15' font-weight='600' fill='#e5e7eb'>{escape(title)}"
         "</text>",
     ]
     for number, (label, length, value) in enumerate(rows):
         y = _TITLE + number * _ROW
         width = max(2.0, space * length / longest)
         parts += [
-            f"<text x='{_LABEL_WIDTH - 8}' y='{y + 14}' text-anchor='end' fill='#374151'>"
+            f"<text x='{_LABEL_WIDTH - 8}' y='{y + 14}' text-anchor='end' fill='#e5e7eb'>"
             f"{escape(_short(label))}</text>",
             f"<rect x='{_LABEL_WIDTH}' y='{y}' width='{width:.1f}' height='{_BAR}' rx='3'"
-            " fill='#3b6fd4'/>",
-            f"<text x='{_LABEL_WIDTH + width + 8:.1f}' y='{y + 14}' fill='#6b7280'>"
+            " fill='#6d9bf0'/>",
+            f"<text x='{_LABEL_WIDTH + width + 8:.1f}' y='{y + 14}' fill='#b6bfcb'>"
             f"{escape(value)}</text>",
         ]
     return "".join([*parts, "</svg>"])

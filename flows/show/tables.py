@@ -4,6 +4,7 @@ import pandas as pd
 
 from flows.show import charts
 from flows.summary import Summary, counted
+from tasks.manifests.ledger import ledger_of
 
 _TAGS = 20
 
@@ -60,6 +61,14 @@ def failures(summary: Summary) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["error", "videos", "examples"])
     return table.sort_values("videos", ascending=False, kind="stable")
+
+
+def ledgers(summary: Summary, most: int) -> list[str]:
+    """The ledgers, which hold each failure with its reason; those with the most come first."""
+    failed = [row for row in summary.rows if row.failed and not row.problem]
+    failed.sort(key=lambda row: -row.failed)
+    more = [f"{len(failed) - most:,} more"] if len(failed) > most else []
+    return [ledger_of(row.manifest) for row in failed[:most]] + more
 
 
 def manifests(summary: Summary, most: int) -> pd.DataFrame:

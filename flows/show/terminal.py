@@ -5,7 +5,9 @@ from rich.console import Console
 from flows.show import render, tables
 from flows.summary import Summary
 
+_LEDGERS = 5
 _BAR_WIDTH = 30
+_BESIDE_BAR = 50  # columns for the tag and its two numbers, which matter more
 _FULL = "█"
 _PARTS = " ▏▎▍▌▋▊▉"
 
@@ -15,13 +17,16 @@ def show(summary: Summary, console: Console) -> None:
     console.print(render.terminal(tables.counts(summary), header=False))
     if summary.tags:
         tags = tables.tags(summary)
-        longest = tags["videos"].max()
-        bars = [_bar(videos / longest) for videos in tags["videos"]]
-        console.print(render.terminal(tags.assign(**{"": bars})))
+        longest, width = tags["videos"].max(), min(_BAR_WIDTH, console.width - _BESIDE_BAR)
+        if width > 0:
+            tags = tags.assign(**{"": [_bar(videos / longest, width) for videos in tags["videos"]]})
+        console.print(render.terminal(tags))
     if summary.failures:
         console.print(render.terminal(tables.failures(summary)))
+    for ledger in tables.ledgers(summary, _LEDGERS):
+        console.print(f"All failures: {ledger}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _bar(share: float) -> str:
-    eighths = max(1, round(8 * _BAR_WIDTH * share))
+def _bar(share: float, width: int) -> str:
+    eighths = max(1, round(8 * width * share))
     return _FULL * (eighths // 8) + _PARTS[eighths % 8].strip()

@@ -96,10 +96,11 @@ def _sentence(named: CheckpointId, error: Exception) -> str:
         return f"The model in the folder {named.hf_ast} could not be loaded: {said}."
     if not isinstance(error, OSError):
         return f"The model {named.hf_ast} could not be loaded: {said}."
+    download = f"hf download {named.hf_ast} --local-dir ast"
     return (
         f"The model {named.hf_ast} could not be loaded: there is no local folder of that name, and "
-        f"it could not be downloaded from the hub ({said}). A local folder works too: "
-        "--hf-ast FOLDER."
+        f"it could not be downloaded from the hub ({said}). Where the hub can be reached, run:"
+        f" {download}; copy the folder here, and name it: --hf-ast ast."
     )
 
 

@@ -59,7 +59,9 @@ def _run_once(machine: Machine, deployment: str, **parameters: object) -> dict[s
 
 def test_the_documented_commands_deploy_to_a_virgin_server(virgin: Machine) -> None:
     page = (ROOT / "deployments" / "README.md").read_text()
-    by_hand = page.split("Without make, in the repository's root:\n\n```\n")[1].split("```")[0]
+    by_hand = page.split("Without make, in the repository's root:\n\n```sh elsewhere\n")[1].split(
+        "```"
+    )[0]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     deploy = [sys.executable, str(ROOT / "deployments" / "deploy.py")]
     for command, folder in ((["bash", "-ec", by_hand], ROOT), (deploy, virgin.elsewhere)):

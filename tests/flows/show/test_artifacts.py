@@ -1,10 +1,15 @@
 """What the UI is given."""
 
+import io
 import re
+
+import pytest
+from rich.console import Console
 
 from flows.show.artifacts import markdown
 from flows.show.progress import Pace, track
-from flows.summary import FailureGroup, Summary
+from flows.show.terminal import show
+from flows.summary import FailureGroup, ManifestRow, Summary
 
 
 def test_markdown_keeps_names_as_they_are() -> None:
@@ -28,6 +33,29 @@ def test_the_picture_says_in_words_what_it_shows() -> None:
     summary = Summary()
     summary.tags.update({"Music": 3, "Speech": 1})
     assert "![Music 3, Speech 1](data:image/svg+xml;base64," in markdown(summary)
+
+
+def test_the_ledgers_of_what_failed_are_named() -> None:
+    rows = [
+        ManifestRow(f"{n}.jsonl", samples=9, tagged=9 - n, skipped=0, failed=n) for n in range(8)
+    ]
+    text = markdown(Summary(rows=rows))
+    named = ", ".join(f"{n}.jsonl.failures" for n in (7, 6, 5, 4, 3))
+    assert text.endswith(f"reasons: {named}, 2 more")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_narrow_terminal_cuts_no_word(width: int) -> None:
+    summary = Summary(tagged=9, rows=[ManifestRow("m.jsonl", 10, 9, 0, 1)])
+    summary.tags.update({"Music": 8, "Narration, monologue": 1})
+    summary.failures["not-media"] = FailureGroup(1, ["videos/a.mp4: no audio or video stream"])
+    with io.StringIO() as file:
+        show(summary, Console(file=file, width=width))
+        shown = file.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    for word in ("samples skipped", "Narration", "monologue", "not-media", "stream", "percent"):
+        assert word in shown
+    assert "All failures: m.jsonl.failures" in shown
 
 
 def test_pace_from_the_start_to_the_end() -> None:
