@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import httpx
@@ -92,10 +93,10 @@ def _tag(machine: Machine, endpoint: str, policy: dict[str, Any]) -> tuple[int, 
     bucket.put_object(Key=MANIFEST, Body=json.dumps(sample).encode() + b"\n")
     bucket.put_object(Key=f"{MANIFEST}.failures", Body=b"")
     iam = boto3.Session(**ROOT_KEYS).client("iam", **where)
-    with suppress(iam.exceptions.EntityAlreadyExistsException):
-        iam.create_user(UserName="tagger")
-    iam.put_user_policy(UserName="tagger", PolicyName="p", PolicyDocument=json.dumps(policy))
-    key = iam.create_access_key(UserName="tagger")["AccessKey"]
+    user = f"tagger-{uuid4().hex[:8]}"
+    iam.create_user(UserName=user)
+    iam.put_user_policy(UserName=user, PolicyName="tagger", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
     _judge(endpoint, after=0)
     done = subprocess.run(
         [
