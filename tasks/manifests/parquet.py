@@ -29,7 +29,7 @@ from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample, Value
 from tasks.manifests.parquet_check import verify
 from tasks.manifests.parquet_column_file import ColumnFile
-from tasks.manifests.parquet_columns import Columns
+from tasks.manifests.parquet_columns import Columns, NewEnd
 from tasks.manifests.parquet_file import refusing
 from tasks.manifests.record import videos_of
 
@@ -50,24 +50,28 @@ class Parquet:
                     row += batch.num_rows
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
-        end = io.BytesIO()
-        keep = self.extend(source, end, fields, tag)
+        end = _new_end(source, fields, tag)
         source.seek(0)
-        _copy(source, target, keep)
-        target.write(end.getbuffer())
+        _copy(source, target, end.keep)
+        target.write(end.data)
 
     def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
         """As :meth:`rewrite`, but write to ``target`` only what follows the bytes of ``source``
         that stay, and return how many these are."""
-        with refusing():
-            columns = Columns(source, fields)
-            files = _written(columns, tag)
-            if not files:
-                return source.seek(0, io.SEEK_END)
-            end = columns.end(files)
-            verify(source, columns, end, files)
-            target.write(end.data)
-            return end.keep
+        end = _new_end(source, fields, tag)
+        target.write(end.data)
+        return end.keep
+
+
+def _new_end(source: BinaryIO, fields: Fields, tag: TagSample) -> NewEnd:
+    with refusing():
+        columns = Columns(source, fields)
+        files = _written(columns, tag)
+        if not files:
+            return NewEnd(source.seek(0, io.SEEK_END), memoryview(b""), ())
+        end = columns.end(files)
+        verify(source, columns, end, files)
+        return end
 
 
 def _written(columns: Columns, tag: TagSample) -> list[ColumnFile]:

@@ -64,10 +64,12 @@ class ColumnFile:
         self._writer.write_table(table, row_group_size=max(1, len(table)))
         self._values, self._null_structs = [], []
 
-    def close(self) -> bytes:
-        """Return the whole file."""
+    def close(self) -> io.BytesIO:
+        """Return the whole file; it is not kept."""
         self._writer.close()
-        return self._sink.getvalue()
+        sink = self._sink
+        del self._writer, self._sink
+        return sink
 
 
 def digest(parts: Sequence[pa.Array]) -> Digest:
@@ -83,7 +85,7 @@ def _add(
 ) -> None:
     """Add the values to the checksums of their level and of those below."""
 
-    def add(what: str, data: bytes) -> None:
+    def add(what: str, data: bytes | pa.Buffer) -> None:
         checksums[*path, what] = zlib.crc32(data, checksums.get((*path, what), 0))
 
     add("present", _numbers(values.is_valid().cast(pa.int8())))
@@ -96,9 +98,14 @@ def _add(
     elif is_text(values.type):
         items = values.cast(pa.binary())  # old values may not be UTF-8
         add("size", _numbers(pc.binary_length(items).fill_null(-1)))
-        add("text", b"".join(items.drop_null().to_pylist()))
+        add("text", _joined(items.drop_null()))
     else:
         add("number", _numbers(values.fill_null(0)))
+
+
+def _joined(items: pa.Array) -> pa.Buffer:
+    whole = pa.ListArray.from_arrays(pa.array([0, len(items)], pa.int32()), items)
+    return pc.binary_join(whole, b"")[0].as_buffer()
 
 
 def _numbers(values: pa.Array) -> bytes:

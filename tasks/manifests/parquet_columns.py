@@ -38,7 +38,7 @@ class NewEnd:
     """
 
     keep: int
-    data: bytes
+    data: memoryview
     leaves: Sequence[int | None]
 
 
@@ -115,11 +115,13 @@ class Columns:
         layout = Layout(self.group, [file.column for file in files])
         leaves = layout.leaves()
         keep = kept_bytes(self.footer, {*range(self.footer.root.leaves)}.difference(leaves))
-        pages, chunks = _appended(files, keep)
+        data = io.BytesIO()
+        chunks = _appended(files, data, keep)
         # Of each row group the chunks of all columns, in the order of the schema.
         groups = zip(*(chunks[column.name] for column in layout.columns), strict=True)
         tree = self._tree(layout, [list(chain(*group)) for group in groups])
-        return NewEnd(keep, pages + closed(tree), leaves)
+        data.write(closed(tree))
+        return NewEnd(keep, data.getbuffer(), leaves)
 
     def _tree(self, layout: Layout, added: Sequence[Sequence[Struct]]) -> Struct:
         """Make the new FileMetaData of the column chunks of each row group."""
@@ -181,27 +183,27 @@ class Columns:
 
 
 def _appended(
-    files: Sequence[ColumnFile], position: int
-) -> tuple[bytes, dict[str, list[list[Struct]]]]:
-    """Put the pages of columns one behind the other.
+    files: Sequence[ColumnFile], target: BinaryIO, keep: int
+) -> dict[str, list[list[Struct]]]:
+    """Write the pages of columns one behind the other.
 
     Args:
-        position: offset of the first of them in the new file.
+        keep: offset in the new file of what is written to the start of ``target``.
 
     Returns:
-        The pages, and the column chunks of each column in each row group.
+        The column chunks of each column in each row group.
     """
-    pages, chunks = list[bytes](), dict[str, list[list[Struct]]]()
+    chunks = dict[str, list[list[Struct]]]()
     for file in files:
         written = file.close()
-        footer, start = Footer.read(io.BytesIO(written)), len(MAGIC)
-        pages.append(written[start : footer.start])
+        footer, start = Footer.read(written), len(MAGIC)
+        distance = keep + target.tell() - start
+        target.write(written.getbuffer()[start : footer.start])
         chunks[file.column.name] = [
-            [shifted(chunk, position - start) for chunk in group.structs(ids.COLUMNS)]
+            [shifted(chunk, distance) for chunk in group.structs(ids.COLUMNS)]
             for group in footer.groups
         ]
-        position += len(pages[-1])
-    return b"".join(pages), chunks
+    return chunks
 
 
 def _with_path(chunk: Struct, path: Items) -> Struct:

@@ -19,7 +19,7 @@ class _SourceError(Exception):
 class Spliced(io.RawIOBase):
     """The first ``length`` bytes of ``source``, and ``tail`` behind them."""
 
-    def __init__(self, source: BinaryIO, length: int, tail: bytes) -> None:
+    def __init__(self, source: BinaryIO, length: int, tail: bytes | memoryview) -> None:
         self._source, self._length, self._tail = source, length, tail
         self._size, self._position = length + len(tail), 0
 
@@ -47,7 +47,7 @@ class Spliced(io.RawIOBase):
             self._position += len(part)
         return b"".join(parts)
 
-    def _part(self, end: int) -> bytes:
+    def _part(self, end: int) -> bytes | memoryview:
         start = self._position - self._length
         if start >= 0:
             return self._tail[start : end - self._length]

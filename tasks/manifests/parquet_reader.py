@@ -17,7 +17,7 @@ from tasks.manifests.parquet_schema import Node
 from tasks.manifests.parquet_types import is_list, is_text
 from tasks.manifests.thrift_compact import I64, STRUCT, Field, MalformedError, Struct, structs
 
-_BATCH_ROWS = 16_384
+_BATCH_ROWS = 2048  # of which the scores and timelines are Python objects at one time
 # CREATED_BY: readers look there for the faults of old writers.
 _FILE_FIELDS = (ids.VERSION, ids.SCHEMA, ids.ROWS, ids.GROUPS, ids.CREATED_BY)
 # Nothing of statistics or indexes.
