@@ -52,10 +52,10 @@ class Columns:
         group: that the columns are in.
         columns: all of them, also those that the file does not have yet.
         in_struct: whether the file has the struct that holds them or will hold them.
-        shares_struct: whether that struct has other fields. It says for all of them
-            where it is null, so that a row in which it is cannot gain these alone.
-        reader: reads the videos, and those of the columns that the file has (or the struct, with
-            no other fields; with one, if it has none of the columns).
+        shares_struct: whether that struct holds other fields. It says for all of them where it is
+            null, so that a row in which it is cannot gain these alone.
+        reader: reads the videos, and those of the columns that the file has. In a struct it reads
+            one other field where there are none of them: that tells where the struct is null.
     """
 
     def __init__(self, source: BinaryIO, fields: Fields) -> None:
@@ -127,8 +127,8 @@ class Columns:
         """Make the new FileMetaData of the column chunks of each row group."""
         root, leaves = layout.schema(), layout.leaves()
         paths = [
-            Items(BINARY, [element.binary(ids.NAME) for element in chain[1:]])
-            for chain, leaf in zip(root.chains(), leaves, strict=True)
+            Items(BINARY, [element.binary(ids.NAME) for element in elements])
+            for (_, *elements), leaf in zip(root.chains(), leaves, strict=True)
             if leaf is None
         ]
         groups = [

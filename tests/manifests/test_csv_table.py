@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample
-from tests.manifests.strategies import LABELS, UNTAGGED, read, rewritten
+from tests.manifests.strategies import LABELS, UNTAGGED, Record, read, rewritten, written
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=8)
 PATHS = st.text("abc/.-_ ,\"'éß", min_size=1, max_size=8).filter(
@@ -82,6 +82,20 @@ def test_the_dialect_is_followed() -> None:
     content = b'"id";"videos"\r\n"1";"a.mp4"\r\n"2";"b, c.mp4"'
     assert rewritten("m.csv", content, {2: ["A", "B"]}) == (
         b'"id";"videos";"video_audio_tags"\r\n"1";"a.mp4";"[""A"", ""B""]"\r\n"2";"b, c.mp4";""'
+    )
+
+
+def test_several_columns_are_added_and_filled() -> None:
+    fields = Fields(tags="t", scores="s", provenance="p")
+    values: Record = {"t": ["T"], "s": [[{"label": "T"}]], "p": "m@1, float32"}
+    content = b"p,videos,n\r\n,a,1\r\nold,b,2\r\n,c,3\r\n"
+    found = read("m.csv", content, fields)
+    assert [(s.missing, s.provenance) for s in found] == [
+        (("t", "s", "p"), None), (("t", "s"), "old"), (("t", "s", "p"), None)]  # fmt: skip
+    given = {2: values, 3: {"t": [], "s": []}}
+    assert written("m.csv", content, given, fields) == (
+        b'p,videos,n,t,s\r\n"m@1, float32",a,1,"[""T""]","[[{""label"": ""T""}]]"\r\n'
+        b"old,b,2,[],[]\r\n,c,3,,\r\n"
     )
 
 

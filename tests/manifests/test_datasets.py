@@ -9,7 +9,7 @@ import pytest
 
 from tasks.manifests import Fields
 from tasks.merge import merge
-from tasks.tags import VideoTags
+from tasks.tags import Score, Span, VideoTags
 
 pytestmark = pytest.mark.long
 
@@ -32,11 +32,18 @@ SAMPLES = [
 LABELS = [["Speech"], ["Speech", "EMPTY"]]
 
 
+SCORES: list[Score] = [{"label": "Speech", "score": 0.81, "peak": 0.97}]
+TIMELINE: list[Span] = [{"start": 0.0, "end": 20.5, "label": "Speech", "score": 0.9}]
+
+
 class Outcomes:
     """Labels by file name."""
 
     def get(self, url: str, /) -> VideoTags:
-        return VideoTags({"a.mp4": "Speech", "b.mp4": "EMPTY"}[Path(url).name])
+        label = {"a.mp4": "Speech", "b.mp4": "EMPTY"}[Path(url).name]
+        if label == "EMPTY":
+            return VideoTags(label, [], [])
+        return VideoTags(label, SCORES, TIMELINE)
 
 
 def write(path: Path) -> None:
@@ -54,7 +61,8 @@ def test_loads_back(tmp_path: Path, name: str, meta: str | None) -> None:
 
     write(tmp_path / name)
     url = str(tmp_path / name)
-    assert merge(url, url, Fields(meta=meta), Outcomes()).tagged == 2
+    fields = Fields(meta=meta, scores="scores", timeline="timeline", provenance="made_by")
+    assert merge(url, url, fields, Outcomes(), provenance="m@1").tagged == 2
     kind = "parquet" if name.endswith("parquet") else "json"
     loaded = datasets.load_dataset(
         kind, data_files=url, split="train", cache_dir=str(tmp_path / "cache")
@@ -62,4 +70,7 @@ def test_loads_back(tmp_path: Path, name: str, meta: str | None) -> None:
     for row, sample, labels in zip(loaded, SAMPLES, LABELS, strict=True):
         holder = row if meta is None else row[meta]
         assert holder.pop("video_audio_tags") == labels
+        assert holder.pop("scores") == [SCORES, []][: len(labels)]
+        assert holder.pop("timeline") == [TIMELINE, []][: len(labels)]
+        assert holder.pop("made_by") == "m@1"
         assert row == sample

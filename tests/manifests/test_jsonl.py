@@ -21,6 +21,7 @@ from tests.manifests.strategies import (
     rewritten,
     samples,
     tags_of,
+    written,
 )
 
 ENDINGS = st.sampled_from(["\n", "\r\n", "\n\n", "\r\n \t\r\n"])
@@ -145,6 +146,26 @@ def test_the_field_follows_the_style_of_its_line(line: str, expected: str) -> No
 )
 def test_the_field_inside_another_object(line: str, expected: str) -> None:
     assert spliced(line, Fields(tags="t", meta="m")) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"videos": "a"}', '{"videos": "a", "t": ["T"], "s": [[{"label": "T", "score": 0.5}]]}'),
+        ('{"videos":"a"}', '{"videos":"a","t":["T"],"s":[[{"label":"T","score":0.5}]]}'),
+        ("{}", '{"t": ["T"], "s": [[{"label": "T", "score": 0.5}]]}'),
+        ('{"s":null,"n":1}', '{"s":[[{"label":"T","score":0.5}]],"n":1,"t":["T"]}'),
+        ('{"s": 1, "t": 2, "s": 3}',
+         '{"s": 1, "t": ["T"], "s": [[{"label": "T", "score": 0.5}]]}'),
+        ('{"n": 1,\t"o" : 2}',
+         '{"n": 1,\t"o" : 2,\t"t": ["T"],\t"s": [[{"label": "T", "score": 0.5}]]}'),
+    ],
+)  # fmt: skip
+def test_several_fields_follow_the_style_of_their_line(line: str, expected: str) -> None:
+    content = f'{line}\n{{"videos": []}}\n'.encode()
+    values = {"t": ["T"], "s": [[{"label": "T", "score": 0.5}]]}
+    result = written("m.jsonl", content, {1: values}, Fields(tags="t", scores="s"))
+    assert result.decode() == f'{expected}\n{{"videos": []}}\n'
 
 
 def test_labels_are_written_as_the_line_writes_text() -> None:
