@@ -26,7 +26,13 @@ from tests.fuzz.mutations import mutated
 
 pytestmark = pytest.mark.long
 
-FIELDS = [Fields(), Fields(meta="meta"), Fields("clips", "t", "meta")]
+FIELDS = [
+    Fields(),
+    Fields(meta="meta"),
+    Fields("clips", "t", "meta"),
+    Fields(scores="scores", timeline="timeline", provenance="made by"),
+    Fields("clips", "t", "meta", scores="s", provenance="p"),
+]
 TEXTS = [
     "plain",
     "ünïcode 漢字",
@@ -39,6 +45,13 @@ TEXTS = [
     " ",
     "007",
 ]
+SCORES = [[{"label": 'a, "b"', "score": 0.25, "peak": 1.0}]]
+NEW_VALUES: dict[str, Any] = {
+    "scores": SCORES, "s": SCORES, "timeline": [[{"start": 0.0, "end": 10.24}], []],
+    "made by": 'm@1, "x";\tü', "p": "m@2",
+}  # fmt: skip
+OLD_VALUES: dict[str, Any] = {
+    "scores": [], "s": [[]], "timeline": [[]], "made by": "before", "p": "an, older"}  # fmt: skip
 DELIMITERS = {"m.csv": ",;\t|", "m.tsv": "\t"}
 
 TOKENS = [
@@ -58,10 +71,12 @@ def record(chance: Random, fields: Fields) -> dict[str, Any]:
         ),
         "text": "".join(chance.choices(TEXTS, k=2)),
     }
+    own = {fields.tags: tags}
+    own |= {name: chance.choice([None, OLD_VALUES[name]]) for name in fields.written[1:]}
     if fields.meta is None:
-        sample[fields.tags] = tags
+        sample |= own
     else:
-        sample[fields.meta] = chance.choice([None, {"n": 1}, {"n": 1, fields.tags: tags}])
+        sample[fields.meta] = chance.choice([None, {"n": 1}, {"n": 1} | own])
     keys = chance.sample(sorted(sample), chance.randint(2, len(sample)))
     return {key: sample[key] for key in keys}
 
@@ -99,19 +114,23 @@ def insert_token(data: bytearray, chance: Random, others: Sequence[bytes]) -> No
     data[start : start + chance.choice((0, 0, 1))] = chance.choice(TOKENS)
 
 
-def tags_for(sample: Sample) -> list[str] | None:
-    """For two of three samples."""
-    return None if sample.line % 3 == 0 else [f"L, {n}" for n in range(len(sample.videos))]
+def values_for(sample: Sample, fields: Fields) -> dict[str, Any] | None:
+    """For two of three samples: what is missing, or all."""
+    if sample.line % 3 == 0 or (sample.line % 3 == 1 and not sample.missing):
+        return None
+    own = {fields.tags: [f"L, {n}" for n in range(len(sample.videos))]} | NEW_VALUES
+    return {
+        name: own[name] for name in (sample.missing if sample.line % 3 == 1 else fields.written)
+    }
 
 
 def outcome(url: str, content: bytes, fields: Fields) -> tuple[list[Sample], bytes] | None:
     """The samples and the new manifest, or None if it is refused: in the plan as in the merge."""
     samples, target = list[Sample](), io.BytesIO()
 
-    def tag(sample: Sample) -> dict[str, list[str]] | None:
+    def tag(sample: Sample) -> dict[str, Any] | None:
         samples.append(sample)
-        tags = tags_for(sample)
-        return None if tags is None else {fields.tags: tags}
+        return values_for(sample, fields)
 
     try:
         planned = list(format_of(url).read(io.BytesIO(content), fields))
@@ -124,11 +143,14 @@ def outcome(url: str, content: bytes, fields: Fields) -> tuple[list[Sample], byt
     return samples, target.getvalue()
 
 
-def with_tags(old: dict[str, Any], tags: list[str], fields: Fields) -> dict[str, Any]:
-    if fields.meta is None:
-        return old | {fields.tags: tags}
+def with_values(
+    old: dict[str, Any], values: dict[str, Any] | None, fields: Fields
+) -> dict[str, Any]:
+    values = loads(json.dumps(values or {}))
+    if fields.meta is None or not values:
+        return old | values
     meta = old.get(fields.meta)
-    return old | {fields.meta: (meta if isinstance(meta, dict) else {}) | {fields.tags: tags}}
+    return old | {fields.meta: (meta if isinstance(meta, dict) else {}) | values}
 
 
 def loads(text: str) -> Any:
@@ -141,13 +163,14 @@ def check_json_lines(old: bytes, new: bytes, samples: list[Sample], fields: Fiel
     before, after = old.split(b"\n"), new.split(b"\n")
     assert len(before) == len(after)
     for line, (was, now) in enumerate(zip(before, after, strict=True), 1):
-        tags = tags_for(given[line]) if line in given and given[line].fault is None else None
-        if tags is None:
+        sound = line in given and given[line].fault is None
+        values = values_for(given[line], fields) if sound else None
+        if values is None:
             assert was == now
         else:
             sample = loads(was.decode("utf-8-sig" if line == 1 else "utf-8"))
-            assert loads(now.decode("utf-8-sig" if line == 1 else "utf-8")) == with_tags(
-                sample, tags, fields
+            assert loads(now.decode("utf-8-sig" if line == 1 else "utf-8")) == with_values(
+                sample, values, fields
             )
 
 
@@ -157,8 +180,8 @@ def check_json_array(old: bytes, new: bytes, samples: list[Sample], fields: Fiel
     before, after = (loads(content.decode("utf-8-sig")) for content in (old, new))
     assert len(before) == len(after) == len(samples)
     for was, now, sample in zip(before, after, samples, strict=True):
-        tags = tags_for(sample) if sample.fault is None else None
-        assert now == (was if tags is None else with_tags(was, tags, fields))
+        values = values_for(sample, fields) if sample.fault is None else None
+        assert now == with_values(was, values, fields)
     return None
 
 
@@ -185,26 +208,37 @@ def check_csv(
     delimiter = delimiter_of(old, fields, delimiters)
     before, after = csv_rows(old, delimiter), csv_rows(new, delimiter)
     assert len(before) == len(after)
-    header, key = before[0][0], fields.meta or fields.tags
-    added = key not in header
-    assert after[0][0] == [*header, key] if added else after[0] == before[0]
-    place = len(header) if added else header.index(key)
+    header, keys = before[0][0], [fields.meta] if fields.meta else [*fields.written]
+    added = [key for key in keys if key not in header]
+    columns = [*header, *added]
+    assert after[0][0] == columns
+    assert added or after[0] == before[0]
     left = iter(samples)
     for (was, old_text), (now, new_text) in zip(before[1:], after[1:], strict=True):
         sample = next(left) if was else None
         if sample is None or len(was) != len(header):
             assert old_text == new_text
             continue
-        tags = tags_for(sample) if sample.fault is None else None
-        if tags is not None:
-            value = loads(now[place])
-            assert (value if fields.meta is None else value[fields.tags]) == tags
-        elif added:
-            assert now[place] == ""
-        else:
-            assert old_text == new_text
-        assert now[:place] + now[place + 1 :] == was[:place] + was[place + 1 :]
+        values = values_for(sample, fields) if sample.fault is None else None
+        assert values or added or old_text == new_text
+        expected = was + [""] * len(added)
+        for name, value in (values or {}).items():
+            number = columns.index(fields.meta or name)
+            assert value_in(now[number], name, fields) == value
+            expected[number] = now[number]
+        assert now == expected
+        if values and fields.meta in header:
+            cell = was[header.index(fields.meta)].strip()
+            rest = loads(cell) if cell.startswith("{") else {}
+            assert loads(now[header.index(fields.meta)]) == rest | loads(json.dumps(values))
     assert next(left, None) is None
+
+
+def value_in(cell: str, name: str, fields: Fields) -> Any:
+    """The value of a field, in its own cell or in the one of all."""
+    if fields.meta is not None:
+        return json.loads(cell, strict=False, parse_int=str)[name]
+    return cell if name == fields.provenance else json.loads(cell)
 
 
 def delimiter_of(content: bytes, fields: Fields, delimiters: str = ",;\t|") -> str:
@@ -278,43 +312,41 @@ def test_what_duckdb_read_before_it_reads_after(url: str, tmp_path: Path) -> Non
         if result is None:
             return "a whole manifest is refused"
         samples, new = result
-        tags = [tags_for(sample) if sample.fault is None else None for sample in samples]
+        values = [values_for(s, fields) if s.fault is None else None for s in samples]
         if url == "m.csv":
-            return compare_tables(content, new, tags, fields, tmp_path / url)
-        return compare_objects(content, new, tags, fields, tmp_path / url)
+            return compare_tables(content, new, values, fields, tmp_path / url)
+        return compare_objects(content, new, values, fields, tmp_path / url)
 
     hunt(check, 100)
 
 
 def compare_objects(
-    old: bytes, new: bytes, tags: list[list[str] | None], fields: Fields, file: Path
+    old: bytes, new: bytes, values: list[dict[str, Any] | None], fields: Fields, file: Path
 ) -> str | None:
     query = OBJECTS.format("array" if file.suffix == ".json" else "newline_delimited")
     before, after = ([loads(text) for (text,) in queried(query, c, file)] for c in (old, new))
     expected = [
-        sample if given is None else with_tags(sample, given, fields)
-        for sample, given in zip(before, tags, strict=True)
+        with_values(sample, given, fields) for sample, given in zip(before, values, strict=True)
     ]
     return None if after == expected else f"{expected} became {after}"
 
 
 def compare_tables(
-    old: bytes, new: bytes, tags: list[list[str] | None], fields: Fields, file: Path
+    old: bytes, new: bytes, values: list[dict[str, Any] | None], fields: Fields, file: Path
 ) -> str | None:
     table = TABLE.format(delimiter_of(old, fields))
     names = [name for name, *_ in queried(f"DESCRIBE {table}", old, file)]
-    key = fields.meta or fields.tags
-    others = ", ".join(f'"{name}"' for name in names if name != key)
+    keys = [fields.meta] if fields.meta else [*fields.written]
+    others = ", ".join(f'"{name}"' for name in names if name not in keys)
     rows = f"SELECT {others} FROM ({table})"
     before, after = (queried(rows, content, file) for content in (old, new))
     if before != after:
         return f"{before} became {after}"
-    for (cell,), given in zip(
-        queried(f'SELECT "{key}" FROM ({table})', new, file), tags, strict=True
-    ):
-        if given is not None:
-            value = loads(cell)
-            assert (value if fields.meta is None else value[fields.tags]) == given
+    written = ", ".join(f'"{key}"' for key in keys)
+    found = queried(f"SELECT {written} FROM ({table})", new, file)
+    for cells, given in zip(found, values, strict=True):
+        for name, value in (given or {}).items():
+            assert value_in(cells[keys.index(fields.meta or name)], name, fields) == value
     return None
 
 
