@@ -52,10 +52,9 @@ def is_news(record: logging.LogRecord) -> bool:
 def final_state(summary: Summary, max_failure_rate: float) -> State[Any]:
     """Return ``Completed``; ``Partial``, completed though some samples failed; or
     ``TooManyFailures``. The counts are its result, or its exception's."""
+    rate = f"{summary.failures_in_words()}; {max_failure_rate:.0%} may fail"
     if summary.failure_rate > max_failure_rate:
-        message = f"{summary.failures_in_words()}; {max_failure_rate:.0%} may fail. {summary}"
-        return TooManyFailures(message, summary.as_dict()).state()
-    partial = summary.failed or summary.problems
-    return Completed(
-        name="Partial" if partial else "Completed", message=str(summary), data=summary.as_dict()
-    )
+        return TooManyFailures(f"{rate}. {summary}", summary.as_dict()).state()
+    if summary.failed or summary.problems:
+        return Completed(name="Partial", message=f"{summary}. {rate}", data=summary.as_dict())
+    return Completed(name="Completed", message=str(summary), data=summary.as_dict())

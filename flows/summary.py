@@ -67,6 +67,8 @@ class Summary:
         tagged: samples that gained tags in this run.
         skipped: samples that were tagged already.
         failed: samples left without tags.
+        known: of these, those that failed in the same way before: they do not count as failures
+            of this run.
         videos: distinct videos of the samples to tag.
         empty: videos without sound.
         cached: videos whose sound was known, so that they were not read.
@@ -86,6 +88,7 @@ class Summary:
     tagged: int = 0
     skipped: int = 0
     failed: int = 0
+    known: int = 0
     videos: int = 0
     empty: int = 0
     cached: int = 0
@@ -142,6 +145,7 @@ class Summary:
         self.skipped += result.skipped - (plan.samples - plan.untagged)
         self.tagged += result.tagged
         self.failed += failed
+        self.known += result.known
         self.rows.append(
             ManifestRow(name, result.samples, result.tagged, result.skipped, failed, problem)
         )
@@ -164,20 +168,33 @@ class Summary:
 
     @property
     def failure_rate(self) -> float:
-        """Share of the samples to tag, or of the manifests, that failed: the larger of the two."""
+        """Share of the samples to tag, or of the manifests, that failed: the larger of the two.
+
+        Known failures count neither as failures nor as samples to tag.
+        """
         return max(self._rates())
+
+    @property
+    def new(self) -> int:
+        """Samples that failed and had not before."""
+        return self.failed - self.known
 
     def failures_in_words(self) -> str:
         """Say what the failure rate counts: ``3 of 30 samples to tag failed (10%)``."""
         samples, manifests = self._rates()
         if samples >= manifests:
-            of_all = f"{self.failed:,} of {counted(self.tagged + self.failed, 'sample')} to tag"
+            of_all = f"{self.new:,} of {counted(self.tagged + self.new, 'sample')} to tag"
         else:
             of_all = f"{len(self.problems):,} of {counted(self.manifests, 'manifest')}"
-        return f"{of_all} failed ({self.failure_rate:.0%})"
+        known = f", not counting {counted(self.known, 'known failure')}" if self.known else ""
+        return f"{of_all} failed ({self.failure_rate:.0%}){known}"
+
+    def known_in_words(self) -> str:
+        """Say how many of the failures are known, if there are any: `` (30 known, 2 new)``."""
+        return f" ({self.known:,} known, {self.new:,} new)" if self.known else ""
 
     def _rates(self) -> tuple[float, float]:
-        samples = self.failed / max(1, self.tagged + self.failed)
+        samples = self.new / max(1, self.tagged + self.new)
         return samples, len(self.problems) / max(1, self.manifests)
 
     def as_dict(self) -> dict[str, Any]:
@@ -193,7 +210,7 @@ class Summary:
     def __str__(self) -> str:
         return (
             f"{counted(self.tagged, 'sample')} tagged, {self.skipped:,} skipped, "
-            f"{self.failed:,} failed; {counted(self.videos, 'video')} "
+            f"{self.failed:,} failed{self.known_in_words()}; {counted(self.videos, 'video')} "
             f"({self.empty:,} EMPTY, {self.cached:,} cached), "
             f"{self.bytes_read / 1e6:,.1f} MB read in {self.seconds:,.1f} s"
         )

@@ -46,6 +46,18 @@ class FailureKind(StrEnum):
     INTERNAL = "internal"
 
 
+OF_CONTENT = frozenset({
+    FailureKind.EMPTY_FILE, FailureKind.NOT_MEDIA, FailureKind.CORRUPT, FailureKind.ENCRYPTED,
+    FailureKind.UNSUPPORTED, FailureKind.MEMORY,
+})  # fmt: skip
+"""What the same bytes are again, as long as the decoder is the same."""
+
+LASTING = OF_CONTENT | {FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.MISSING,
+                        FailureKind.MALFORMED}  # fmt: skip
+"""What is no news the next night: it says something of one video or sample. The other kinds say
+something of a store, of the run or of this program."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a video has no tag.
@@ -54,11 +66,13 @@ class Failure:
         url: the video.
         kind: for grouping.
         reason: what happened, in a sentence.
+        content: which content this is said of; None where the run does not know it.
     """
 
     url: str
     kind: FailureKind
     reason: str
+    content: str | None = None
 
     @property
     def is_transient(self) -> bool:

@@ -4,6 +4,7 @@ import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +51,7 @@ class MergeResult:
         tagged: gained a field, or had one replaced.
         skipped: had all fields already.
         failed: left as they are since a video failed, or the sample itself is odd.
+        known: of these, those whose failures all stand in the ledger of the merge before.
         pending: left as they are since the run does not know a video: the sample came after it
             was planned.
         failures: entries in the ledger.
@@ -61,6 +63,7 @@ class MergeResult:
     tagged: int = 0
     skipped: int = 0
     failed: int = 0
+    known: int = 0
     pending: int = 0
     failures: int = 0
     written: bool = False
@@ -99,7 +102,7 @@ def merge(
         ManifestChanged: others wrote it each time it was tried.
         TransientError: a store did not answer, each time it was tried.
     """
-    tagger = _Tagger(fields, outcomes, video_root, retag, provenance)
+    tagger = _Tagger(fields, outcomes, video_root, retag, provenance, target)
     for attempt in range(1, ATTEMPTS):
         try:
             return _merge_once(source, target, tagger)
@@ -118,10 +121,17 @@ class _Tagger:
         video_root: str | None,
         retag: Retag,
         provenance: str | None,
+        target: str,
     ) -> None:
+        self.target = target
         self.fields, self.outcomes, self.video_root = fields, outcomes, video_root
         self.retag, self.provenance = retag, provenance
         self.result = MergeResult()
+
+    @cached_property
+    def earlier(self) -> ledger.Earlier:
+        """What failed before. Read once, by the first attempt: the next one finds its ledger."""
+        return ledger.earlier(self.target)
 
     def start(self, source: str, failures: ledger.Ledger) -> None:
         self.result, self.failures = MergeResult(), failures
@@ -134,8 +144,10 @@ class _Tagger:
             self.result.skipped += 1
             return None
         if sample.fault is not None:
-            self.failures.add(sample.line, None, FailureKind.MALFORMED, sample.fault)
+            kind = FailureKind.MALFORMED
+            self.failures.add(sample.line, None, kind, sample.fault)
             self.result.failed += 1
+            self.result.known += self.earlier.has(sample.line, None, kind)
             return None
         tags = self._tags(sample)
         if tags is None:
@@ -146,19 +158,22 @@ class _Tagger:
     def _tags(self, sample: Sample) -> list[VideoTags] | None:
         """Find the tags of all videos of a sample; None where one has none."""
         found: list[VideoTags] = []
-        failed = 0
+        failed = known = 0
         for video in sample.videos:
             url = join(self.base, video)
             outcome = self.outcomes.get(url)
             if isinstance(outcome, VideoTags):
                 found.append(outcome)
             elif outcome is not None:
-                self.failures.add(sample.line, url, outcome.kind, outcome.reason)
+                what = (sample.line, url, outcome.kind)
+                self.failures.add(*what, outcome.reason, outcome.content)
                 failed += 1
+                known += self.earlier.has(*what, outcome.content)
         if len(found) == len(sample.videos):
             self.result.tagged += 1
             return found
         self.result.failed += failed > 0
+        self.result.known += failed == known > 0
         self.result.pending += failed == 0
         return None
 

@@ -98,7 +98,7 @@ class Videos:
         self._db.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "CREATE TABLE videos (url TEXT PRIMARY KEY, manifest INT, position INT,"
-            " label TEXT, more TEXT, kind TEXT, reason TEXT) WITHOUT ROWID;"
+            " label TEXT, more TEXT, kind TEXT, reason TEXT, content TEXT) WITHOUT ROWID;"
             "CREATE INDEX in_order ON videos (manifest, position);"
         )
 
@@ -126,21 +126,27 @@ class Videos:
     def settle(self, outcomes: Iterable[tuple[str, VideoTags | Failure]]) -> None:
         """Record the tags, or the failure, of each URL."""
         rows = [
-            (None, None, what.kind, what.reason, url)
+            (None, None, what.kind, what.reason, what.content, url)
             if isinstance(what, Failure)
-            else (what.label, _packed(what), None, None, url)
+            else (what.label, _packed(what), None, None, None, url)
             for url, what in outcomes
         ]
-        self._run("UPDATE videos SET label = ?, more = ?, kind = ?, reason = ? WHERE url = ?", rows)
+        self._run(
+            "UPDATE videos SET label = ?, more = ?, kind = ?, reason = ?, content = ?"
+            " WHERE url = ?",
+            rows,
+        )
 
     def get(self, url: str) -> VideoTags | Failure | None:
         """The tags or the failure of a video; None while it has neither or is not of this run."""
-        rows = self._select("SELECT label, more, kind, reason FROM videos WHERE url = ?", (url,))
+        rows = self._select(
+            "SELECT label, more, kind, reason, content FROM videos WHERE url = ?", (url,)
+        )
         if not rows:
             return None
-        label, more, kind, reason = rows[0]
+        label, more, kind, reason, content = rows[0]
         if kind is not None:
-            return Failure(url, FailureKind(kind), reason)
+            return Failure(url, FailureKind(kind), reason, content)
         return None if label is None else VideoTags(label, *json.loads(more or "[]"))
 
     def __len__(self) -> int:

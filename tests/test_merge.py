@@ -89,6 +89,7 @@ def test_failures_are_written_beside_it(manifest: Path, outcomes: dict[str, Any]
         "video": str(manifest.parent / "gone.mp4"),
         "error": "missing",
         "reason": "no such file",
+        "content": None,
     }
     assert (second["line"], second["video"], second["error"]) == (7, None, "malformed")
 
@@ -177,6 +178,42 @@ def test_whatever_is_raised_is_that_manifests_trouble(tmp_path: Path) -> None:
     assert path.read_bytes() == content
     (entry,) = ledger(path)
     assert (entry["error"], entry["reason"]) == ("internal", "KeyError: 'a fault of ours'")
+
+
+def test_a_failure_counts_once(manifest: Path, outcomes: dict[str, Any], tmp_path: Path) -> None:
+    gone = f"{tmp_path}/gone.mp4"
+
+    def night(failure: Failure | None = None) -> tuple[int, int]:
+        outcomes[gone] = failure or Failure(gone, FailureKind.CORRUPT, "no frame", "9 bytes, x")
+        result = merge(str(manifest), str(manifest), Fields(), outcomes)
+        assert len(ledger(manifest)) == result.failures
+        return result.failed, result.known
+
+    assert night() == (2, 0)
+    assert night() == (2, 2)
+    assert night(Failure(gone, FailureKind.CORRUPT, "in other words", "9 bytes, x")) == (2, 2)
+    assert night(Failure(gone, FailureKind.CORRUPT, "no frame", "9 bytes, y")) == (2, 1)
+    assert night(Failure(gone, FailureKind.MISSING, "no such file")) == (2, 1)
+    assert night(Failure(gone, FailureKind.MISSING, "no such file")) == (2, 2)
+    outcomes[f"{tmp_path}/new.mp4"] = Failure("v", FailureKind.MISSING, "no such file")
+    assert night(outcomes[gone]) == (3, 2)
+    write = manifest.read_bytes().replace(b'"gone.mp4"', b'"gone.mp4", "new.mp4"')
+    manifest.write_bytes(write)
+    assert night(outcomes[gone]) == (3, 3), "each of its videos is known"
+    outcomes[f"{tmp_path}/new.mp4"] = Failure("v", FailureKind.CORRUPT, "no frame")
+    assert night(outcomes[gone]) == (3, 1)
+
+
+def test_what_an_earlier_attempt_has_recorded_is_not_known(
+    manifest: Path, outcomes: dict[str, Any]
+) -> None:
+    def change() -> None:
+        manifest.write_bytes(manifest.read_bytes() + b"{}\n")
+
+    meddling = Meddling(outcomes, change, 2)
+    result = merge(str(manifest), str(manifest), Fields(), meddling)
+    assert (result.samples, result.failed, result.known) == (9, 2, 0)
+    assert merge(str(manifest), str(manifest), Fields(), outcomes).known == 2
 
 
 def test_a_ledger_that_cannot_be_written_costs_no_tags(tmp_path: Path) -> None:

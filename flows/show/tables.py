@@ -14,7 +14,7 @@ def counts(summary: Summary) -> pd.DataFrame:
     rows = {
         "samples tagged": f"{summary.tagged:,}",
         "samples skipped, tagged before": f"{summary.skipped:,}",
-        "samples failed": f"{summary.failed:,}",
+        "samples failed": f"{summary.failed:,}{summary.known_in_words()}",
         "videos": f"{summary.videos:,}",
         "videos EMPTY, without sound": f"{summary.empty:,}",
         "videos cached, not read": f"{summary.cached:,}",

@@ -2,24 +2,43 @@
 
 ``<manifest>.failures`` holds one JSON object a line::
 
-    {"manifest": ..., "line": 7, "video": "s3://b/a.mp4", "error": "missing", "reason": ...,
-     "time": "2026-01-31T02:00:00+00:00"}
+    {"manifest": ..., "line": 7, "video": "s3://b/a.mp4", "error": "corrupt", "reason": ...,
+     "content": "1234 bytes, 9b2cf535f27731c974343645a3985328", "time": "2026-01-31T02:00:00+00:00"}
 
 It tells the state after the last merge of that manifest: written anew each time, and removed when
-nothing fails any more.
+nothing fails any more. What the one before tells of, too, is no news: see :class:`Earlier`.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
-from tasks.errors import FailureKind, ManifestError, TransientError, explained
+import numpy as np
+
+from tasks.errors import (
+    LASTING,
+    FailureKind,
+    ManifestError,
+    StorageError,
+    TransientError,
+    explained,
+)
 from tasks.manifests.files import writing
+from tasks.manifests.lines import lines
 from tasks.shown import shown, shown_url
-from tasks.storage import MAX_NAME_BYTES, join, name, overwrite, parent, remove, scratch
+from tasks.storage import (
+    MAX_NAME_BYTES,
+    join,
+    name,
+    open_for_reading,
+    overwrite,
+    parent,
+    remove,
+    scratch,
+)
 
 LEDGER_SUFFIX = ".failures"
 BUFFER_BYTES = 1 << 20
@@ -51,18 +70,82 @@ class Ledger:
         self._manifest, self._file = shown_url(manifest), file
         self._time = datetime.now(UTC).isoformat(timespec="seconds")
 
-    def add(self, line: int | None, video: str | None, error: str, reason: str) -> None:
+    def add(
+        self,
+        line: int | None,
+        video: str | None,
+        error: str,
+        reason: str,
+        content: str | None = None,
+    ) -> None:
         """Record one failure; no ``line`` and ``video`` when it is the manifest's as a whole."""
+        shown_video, shown_content = _shown(video, content)
         entry = {
             "manifest": self._manifest,
             "line": line,
-            "video": None if video is None else shown_url(video),
+            "video": shown_video,
             "error": error,
             "reason": shown(reason),
+            "content": shown_content,
             "time": self._time,
         }
         self._file.write(json.dumps(entry, ensure_ascii=False).encode(errors="replace") + b"\n")
         self.entries += 1
+
+
+class Earlier:
+    """The failures that a ledger tells of, as a number each: there may be millions.
+
+    Known is a failure that concerns one video or sample, if the same content of it has failed in
+    the same way before.
+    """
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        numbers = (
+            _number(*map(entry.get, ("line", "video", "content", "error"))) for entry in entries
+        )
+        self._numbers = np.unique(np.fromiter(numbers, np.int64))
+
+    def has(
+        self, line: int | None, video: str | None, error: FailureKind, content: str | None = None
+    ) -> bool:
+        """Whether this failure is known."""
+        if error not in LASTING:
+            return False
+        number = _number(line, *_shown(video, content), error)
+        position = int(np.searchsorted(self._numbers, number))
+        return position < len(self._numbers) and bool(self._numbers[position] == number)
+
+
+def _number(line: object, video: object, content: object, error: object) -> int:
+    """Stand for a failure. A video fails on whatever line it is, a sample on its own."""
+    return hash((str(line) if video is None else None, str(video), str(content), str(error)))
+
+
+def _shown(video: str | None, content: str | None) -> tuple[str | None, str | None]:
+    """How a ledger writes which video failed, and which content of it."""
+    return (
+        None if video is None else shown_url(video),
+        None if content is None else shown(content),
+    )
+
+
+def earlier(target: str) -> Earlier:
+    """Read the ledger of a manifest; without one, or with one that cannot be read, nothing is
+    known."""
+    try:
+        with open_for_reading(ledger_of(target), seekable=False).stream as file:
+            return Earlier(_entries(file))
+    except (StorageError, ManifestError):
+        return Earlier(())
+
+
+def _entries(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    for line in lines(file):
+        with suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                yield cast(dict[str, Any], entry)
 
 
 @contextmanager

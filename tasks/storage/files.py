@@ -40,6 +40,9 @@ class Identity:
     size: int
     token: str
 
+    def __str__(self) -> str:
+        return f"{self.size} bytes, {self.token}" if self.token else f"{self.size} bytes"
+
 
 class OpenFile(NamedTuple):
     """A file being read: its bytes, and which content these are."""

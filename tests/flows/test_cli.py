@@ -31,6 +31,7 @@ KEYS = {
     "tagged": int,
     "skipped": int,
     "failed": int,
+    "known": int,
     "videos": int,
     "empty": int,
     "cached": int,
@@ -91,12 +92,16 @@ def test_some_samples_left_untagged(tmp_path: Path, api: str) -> None:
     assert "1 sample tagged" in done.stdout
     assert "1 failed" in done.stdout
     assert "Traceback" not in done.stderr
-    # The same again is too much by the default, and --json says so in the same words.
+    # What is known counts no more; a new failure does, and --json says so in the same words.
+    assert command(*options, cwd=tmp_path, api=api).returncode == 1
+    write_manifest(tmp_path / "n.jsonl", [{"videos": ["gone.mp4"]}])
     done = command(*options, "--json", cwd=tmp_path, api=api)
     assert done.returncode == 3
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["state"] == "TooManyFailures"
-    assert summary["message"].startswith("1 of 1 sample to tag failed (100%); 10% may fail.")
+    assert summary["message"].startswith(
+        "1 of 1 sample to tag failed (100%), not counting 1 known failure; 10% may fail."
+    )
     assert summary["failures"] == {
         "missing": {"videos": 1, "examples": [f"{tmp_path}/gone.mp4: no such file"]}
     }

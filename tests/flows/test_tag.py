@@ -146,6 +146,27 @@ def test_a_bad_video_costs_its_own_sample(tmp_path: Path) -> None:
     assert [entry["line"] for entry in read_manifest(tmp_path / "m.jsonl.failures")] == [5]
 
 
+def test_known_failures_do_not_turn_every_later_night_red(tmp_path: Path) -> None:
+    write_media(tmp_path / "good.mp4", tone(11, 44_100))
+    (tmp_path / "text.mp4").write_text("not a video")
+    samples = [{"videos": ["good.mp4"]}] * 18 + [{"videos": ["text.mp4"]}, {"videos": ["gone.mp4"]}]
+    manifest = write_manifest(tmp_path / "m.jsonl", samples)
+
+    def night() -> tuple[str | None, int, int, int]:
+        state = run(manifest, cache=tmp_path / "cache")
+        facts = counts(state)
+        return state.name, facts["tagged"], facts["failed"], facts["known"]
+
+    assert night() == ("Partial", 18, 2, 0)
+    assert night() == ("Partial", 0, 2, 2)
+    write_manifest(manifest, [*read_manifest(manifest), {"videos": ["good.mp4", "new.mp4"]}])
+    assert night() == ("TooManyFailures", 0, 3, 2)
+    assert night() == ("Partial", 0, 3, 3)
+    shutil.copy(tmp_path / "good.mp4", tmp_path / "text.mp4")
+    shutil.copy(tmp_path / "good.mp4", tmp_path / "gone.mp4")
+    assert night() == ("Partial", 2, 1, 1)
+
+
 def test_a_refused_manifest_is_left_and_the_others_go_on(tmp_path: Path) -> None:
     write_media(tmp_path / "good.mp4", tone(11, 44_100))
     good = write_manifest(tmp_path / "good.jsonl", [{"videos": ["good.mp4"]}])
