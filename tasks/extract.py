@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from prefect import State, task
 from prefect.runtime import task_run
 
-from tasks.audio.clip import Clip
+from tasks.audio.clip import Clip, make_clip
 from tasks.audio.pool import DecoderPool, Extracted
 from tasks.audio.window import Window
 from tasks.cache import Cache, entry_key
@@ -166,7 +166,9 @@ def extract_clip(video: Video, window: Window, cache: Cache) -> Extracted:
         ConfigurationError: no decoder process starts.
     """
     extracted = decoders().extract(video.url, window, video.identity)
-    cache.put(clip_key(video, window), extracted.clip)
+    with extracted.clips as clips:
+        content = next((clip for _, clip in clips), make_clip([], window).to_bytes())
+    cache.put(clip_key(video, window), content)
     return extracted
 
 

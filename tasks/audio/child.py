@@ -6,11 +6,13 @@ module again (Prefect, torch) and unpickle what they send.
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,15 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            bufsize=0,  # nothing of an answer is kept where the time limit does not see it
             env=_environment(),
             # Ctrl-C is for the parent, which then stops its children itself.
             start_new_session=True,
         )
+        assert self._process.stdout is not None
+        self._answers = _TimedPipe(self._process.stdout.fileno())
         self._asked = 0
-        self._ready = self._answering = self._timed_out = False
+        self._ready = self._answering = False
 
     @property
     def pid(self) -> int:
@@ -48,33 +53,40 @@ class Child:
     @property
     def usable(self) -> bool:
         """Whether it can be asked again: alive, not too old, and owing no answer."""
-        stale = self._answering or self._timed_out or self._asked >= VIDEOS_PER_CHILD
+        stale = self._answering or self._asked >= VIDEOS_PER_CHILD
         return not stale and self._process.poll() is None
 
-    def ask(self, request: dict[str, Any], time_limit: float) -> tuple[dict[str, Any], bytes]:
-        """The child's answer.
+    def ask(
+        self, request: dict[str, Any], time_limit: float
+    ) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """Yield the messages of the child's answer; the last one has no ``start``.
+
+        Args:
+            time_limit: seconds in which each message has to come.
 
         Raises:
             VideoError: ``timeout`` or ``crashed``; the child is dead then.
             ConfigurationError: the child did not even start.
         """
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._asked += 1
         self._answering = True
-        timer = threading.Timer(time_limit, self._time_out)
-        timer.start()
         try:
+            self._answers.expect_within(time_limit)
             if not self._ready:
-                self._ready = bool(read_message(self._process.stdout)[0]["ready"])
+                self._ready = bool(read_message(self._answers)[0]["ready"])
             write_message(self._process.stdin, request)
-            answer = read_message(self._process.stdout)
+            while self._answering:
+                facts, payload = read_message(self._answers)
+                self._answering = "start" in facts
+                yield facts, payload
+                self._answers.expect_within(time_limit)
+        except TimeoutError:
+            self.kill()
+            reason = f"not decoded within {time_limit:g} seconds"
+            raise VideoError(FailureKind.TIMEOUT, reason) from None
         except (EOFError, OSError):
-            raise self._exit_error(time_limit) from None
-        finally:
-            timer.cancel()
-        self._answering = False
-        return answer
+            raise self._exit_error() from None
 
     def kill(self) -> None:
         self._process.kill()
@@ -87,25 +99,49 @@ class Child:
                 with contextlib.suppress(BrokenPipeError):  # what it was never sent
                     stream.close()
 
-    def _exit_error(self, time_limit: float) -> VideoError | ConfigurationError:
+    def _exit_error(self) -> VideoError | ConfigurationError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_GRACE_SECONDS)  # its pipe closes a moment before it is dead
         self.kill()
         status = self._process.wait()
-        if self._timed_out:
-            return VideoError(FailureKind.TIMEOUT, f"not decoded within {time_limit:g} seconds")
         if not self._ready and status > 0:
             return ConfigurationError(f"the decoder process does not start: {self._stderr_tail()}")
         return VideoError(FailureKind.CRASHED, f"the decoder process crashed ({_cause(status)})")
-
-    def _time_out(self) -> None:
-        self._timed_out = True
-        self._process.kill()
 
     def _stderr_tail(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "no message"
+
+
+class _TimedPipe:
+    """The reading end of a pipe, with a deadline."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._deadline = descriptor, 0.0
+        self._ready = select.poll()
+        self._ready.register(descriptor, select.POLLIN)
+
+    def expect_within(self, seconds: float) -> None:
+        """Set the deadline of what is read next."""
+        self._deadline = time.monotonic() + seconds
+
+    def read(self, size: int) -> bytes:
+        """Read so many bytes, fewer when the pipe ends.
+
+        Raises:
+            TimeoutError: they did not come in time.
+        """
+        data = bytearray(size)
+        view, count = memoryview(data), 0
+        while count < size:
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not self._ready.poll(1_000 * left):
+                raise TimeoutError
+            if not (read := os.readv(self._descriptor, [view[count:]])):
+                break
+            count += read
+        return bytes(view[:count])
 
 
 def _environment() -> dict[str, str]:

@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from tasks.audio.child import Child
-from tasks.audio.window import Window
+from tasks.audio.clips import Clips
+from tasks.audio.window import Window, Windows
 from tasks.errors import TransientError, VideoError
 from tasks.storage import Identity
 
+# Between two answers of a child, which answers after each window: all of a day may be heard.
 TIME_LIMIT_SECONDS = 120.0
 # Of address space, of which a child at rest has 0.36 GB reserved and 0.07 GB in use. The window of
 # 24 channels at 192 kHz, the most that is mixed, takes 0.2 GB as float32 and as much on the way.
@@ -28,16 +30,20 @@ class Extracted:
     """What became of one video.
 
     Attributes:
-        clip: its sound, as :meth:`tasks.audio.clip.Clip.from_bytes` reads it.
-        empty: the video has no sound.
+        clips: what was heard of it, one clip for each window; none when it has no sound. To be
+            closed by whoever gets them.
         bytes_read: what crossed the wire, or came from the disk.
         notes: what a person should know of the sound, or None when all is well.
     """
 
-    clip: bytes
-    empty: bool
+    clips: Clips
     bytes_read: int
     notes: str | None
+
+    @property
+    def empty(self) -> bool:
+        """Whether the video has no sound."""
+        return not len(self.clips)
 
 
 class DecoderPool:
@@ -72,12 +78,19 @@ class DecoderPool:
         with self._lock:
             return [child.pid for child in self._children]
 
-    def extract(self, url: str, window: Window, identity: Identity | None = None) -> Extracted:
-        """Extract the clip of the video at ``url``: the start of its sound, for ``window``.
+    def extract(
+        self,
+        url: str,
+        window: Window,
+        identity: Identity | None = None,
+        windows: Windows = "start",
+    ) -> Extracted:
+        """Extract the clips of the video at ``url``, each of them sound for one ``window``.
 
         Args:
             identity: what the video must be while it is read, as :func:`tasks.storage.identify`
                 told; None reads what is there.
+            windows: how much of the video is heard.
 
         Raises:
             VideoError: the video cannot be tagged; ``kind`` and ``reason`` say why.
@@ -88,13 +101,15 @@ class DecoderPool:
             "url": url,
             "window": asdict(window),
             "identity": asdict(identity) if identity else None,
+            "windows": windows,
         }
-        facts, payload = self._ask(request)
-        if "kind" in facts:
-            if facts["kind"] == TransientError.kind:
-                raise TransientError(facts["reason"])
-            raise VideoError(facts["kind"], facts["reason"])
-        return Extracted(payload, facts["empty"], facts["bytes_read"], facts["notes"])
+        clips = Clips()
+        try:
+            facts = self._ask(request, clips)
+        except BaseException:
+            clips.close()
+            raise
+        return Extracted(clips, facts["bytes_read"], facts["notes"])
 
     def close(self) -> None:
         """Kill the children. Calls under way end with a :class:`TransientError`."""
@@ -118,7 +133,8 @@ class DecoderPool:
     ) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, request: dict[str, Any], clips: Clips) -> dict[str, Any]:
+        """Collect the clips that a child sends; return what became of the video."""
         child = self._slots.get()
         try:
             if child is not None and not child.usable:
@@ -126,7 +142,14 @@ class DecoderPool:
                 child = None
             if child is None:
                 child = self._start()
-            return child.ask(request, self._time_limit)
+            for facts, payload in child.ask(request, self._time_limit):
+                if "start" in facts:
+                    clips.add(facts["start"], payload)
+            if "kind" not in facts:
+                return facts
+            if facts["kind"] == TransientError.kind:
+                raise TransientError(facts["reason"])
+            raise VideoError(facts["kind"], facts["reason"])
         except VideoError:
             if self._closed:
                 raise TransientError(_STOPPED) from None

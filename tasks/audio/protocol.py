@@ -1,8 +1,20 @@
-"""Messages between the pool and its child processes: JSON facts, then raw bytes. Never pickle."""
+"""Messages between the pool and its child processes: JSON facts, then raw bytes. Never pickle.
+
+A child answers a request with one message for each clip, ``{"start": seconds}`` and the clip's
+bytes, and at last with one of what became of the video: ``{"bytes_read": ..., "notes": ...}``, or
+``{"kind": ..., "reason": ...}`` when it failed, which makes void the clips that came before.
+"""
 
 import json
 import struct
-from typing import IO, Any
+from typing import IO, Any, Protocol
+
+
+class Readable(Protocol):
+    """What messages are read from: so many bytes at a time, fewer at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
 
 _LENGTHS = struct.Struct("<QQ")  # bytes of JSON, bytes of payload
 
@@ -14,7 +26,7 @@ def write_message(stream: IO[bytes], facts: dict[str, Any], payload: bytes = b""
     stream.flush()
 
 
-def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+def read_message(stream: Readable) -> tuple[dict[str, Any], bytes]:
     """The next message.
 
     Raises:
@@ -25,7 +37,7 @@ def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     return facts, _read_exactly(stream, payload_size)
 
 
-def _read_exactly(stream: IO[bytes], size: int) -> bytes:
+def _read_exactly(stream: Readable, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise EOFError("the other side has gone")

@@ -11,6 +11,10 @@ Segment = tuple[int, Waveform]  # sampling rate in Hz; mono samples, shape (n,)
 
 Channels = Literal["mix", "first"]
 
+Windows = Literal["start", "all"] | int
+"""How much of a video is heard: the window at its start; so many windows (at least 1) spread evenly
+over it; all of it, window by window."""
+
 # A feature extractor frames the sound by 25 ms: with less than one frame there is nothing to hear.
 FRAME_SECONDS = 0.025
 

@@ -12,7 +12,7 @@ import resource
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from tasks.audio.clip import make_clip
@@ -23,6 +23,8 @@ from tasks.audio.window import Window
 from tasks.errors import FailureKind, TransientError, VideoError
 from tasks.storage import Identity
 
+Send = Callable[[dict[str, Any], bytes], None]
+
 
 def main() -> None:
     _limit(int(sys.argv[1]))
@@ -30,33 +32,35 @@ def main() -> None:
     answers = _own_stdout()
     write_message(answers, {"ready": True})
     for request in requests:
-        write_message(answers, *answer(request))
+        facts = answer(request, lambda clip, content: write_message(answers, clip, content))
+        write_message(answers, facts)
 
 
-def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Extract one video's clip: the facts, then the clip's bytes.
+def answer(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    """Extract one video: send each clip, then return what became of the video.
 
     Every exception becomes an answer about this video.
     """
     try:
-        return _extract(request)
+        return _extract(request, send)
     except (VideoError, TransientError) as error:
-        return {"kind": error.kind, "reason": error.reason}, b""
+        return {"kind": error.kind, "reason": error.reason}
     except MemoryError:
-        return {"kind": FailureKind.MEMORY, "reason": "exceeds the per-video memory limit"}, b""
+        return {"kind": FailureKind.MEMORY, "reason": "exceeds the per-video memory limit"}
     except Exception as error:  # noqa: BLE001 - one video must not end the child for the others
         traceback.print_exc()
-        return {"kind": FailureKind.CRASHED, "reason": f"{type(error).__name__}: {error}"}, b""
+        return {"kind": FailureKind.CRASHED, "reason": f"{type(error).__name__}: {error}"}
 
 
-def _extract(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _extract(request: dict[str, Any], send: Send) -> dict[str, Any]:
     window = Window(**request["window"])
     identity = Identity(**request["identity"]) if request["identity"] else None
     with opened(request["url"], identity) as source:
         decoded = decode(source, window)
-    clip = make_clip(decoded.segments, window)
-    facts = {"empty": clip.is_empty, "bytes_read": source.bytes_read, "notes": decoded.notes}
-    return facts, clip.to_bytes()
+        clip = make_clip(decoded.segments, window)
+        if not clip.is_empty:
+            send({"start": 0.0}, clip.to_bytes())
+    return {"bytes_read": source.bytes_read, "notes": decoded.notes}
 
 
 def _requests(stream: BinaryIO) -> Iterator[dict[str, Any]]:
