@@ -77,7 +77,7 @@ def plain_loop(manifest: Path, cache: Cache) -> int:
     for start in range(0, len(paths), BATCH):
         videos = identify_videos(paths[start : start + BATCH])
         clips = [
-            Clip.from_bytes(extract_clip(video, tagger.window, cache).clip)
+            Clip.from_bytes(extract_clip(video, tagger.window, cache)[1])
             for video in videos
             if isinstance(video, Video)
         ]

@@ -140,7 +140,7 @@ def _find_or_extract(video: Video, window: Window, cache: Cache) -> ClipHandle:
     clip = cached_clip(video, window, cache)
     if clip is not None:
         return ClipHandle(video, clip.is_empty, cached=True)
-    new = extract_clip(video, window, cache)
+    new, _ = extract_clip(video, window, cache)
     return ClipHandle(video, new.empty, False, new.bytes_read, new.notes)
 
 
@@ -157,7 +157,7 @@ def cached_clip(video: Video, window: Window, cache: Cache) -> Clip | None:
         return None
 
 
-def extract_clip(video: Video, window: Window, cache: Cache) -> Extracted:
+def extract_clip(video: Video, window: Window, cache: Cache) -> tuple[Extracted, bytes]:
     """Extract the video's clip, and put it into the cache.
 
     Raises:
@@ -169,7 +169,7 @@ def extract_clip(video: Video, window: Window, cache: Cache) -> Extracted:
     with extracted.clips as clips:
         content = next((clip for _, clip in clips), make_clip([], window).to_bytes())
     cache.put(clip_key(video, window), content)
-    return extracted
+    return extracted, content
 
 
 def forget_clips(handles: Sequence[ClipHandle], window: Window, cache: str) -> None:

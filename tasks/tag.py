@@ -139,7 +139,7 @@ def _label_or_clip(handle: ClipHandle, tagger: Tagger, cache: Cache) -> str | Cl
         return label
     clip = cached_clip(handle.video, tagger.window, cache)
     if clip is None:
-        clip = Clip.from_bytes(extract_clip(handle.video, tagger.window, cache).clip)
+        clip = Clip.from_bytes(extract_clip(handle.video, tagger.window, cache)[1])
     return clip
 
 

@@ -83,6 +83,7 @@ class Child:
                 self._answers.expect_within(time_limit)
         except TimeoutError:
             self.kill()
+            self._process.wait()
             reason = f"not decoded within {time_limit:g} seconds"
             raise VideoError(FailureKind.TIMEOUT, reason) from None
         except (EOFError, OSError):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tasks.audio.clip import Clip
-from tasks.audio.pool import DecoderPool
+from tasks.audio.clip import Clip, make_clip
+from tasks.audio.pool import DecoderPool, Extracted
 from tasks.audio.window import Window
 from tests import needs
 
@@ -20,7 +20,14 @@ MAX_STREAMS = 4
 
 def product_hears(pool: DecoderPool, path: Path, window: Window) -> Sound:
     """The clip of a file; empty where it is EMPTY. Raises what the pool raises."""
-    return Clip.from_bytes(pool.extract(str(path), window).clip).waveform
+    with pool.extract(str(path), window).clips as clips:
+        return next((Clip.from_bytes(clip).waveform for _, clip in clips), np.zeros(0, np.float32))
+
+
+def first_clip(extracted: Extracted) -> Clip:
+    """The first clip of a video; an empty one where it is EMPTY."""
+    nothing = make_clip([], Window(16_000, 16_000))
+    return next((Clip.from_bytes(clip) for _, clip in extracted.clips), nothing)
 
 
 def ffmpeg_hears(path: Path, window: Window) -> Sound:

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.audio.clip import Clip
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Window
 from tasks.errors import ConfigurationError, TransientError, VideoError
 from tasks.storage import identify
+from tests.audio.hearing import first_clip
 from tests.audio.media import melody, tone, write_media
 
 pytestmark = pytest.mark.long
@@ -102,7 +102,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 def test_a_video_becomes_a_clip(pool: DecoderPool, window: Window, video: Path) -> None:
     extracted = pool.extract(str(video), window, identify(str(video)))
 
-    clip = Clip.from_bytes(extracted.clip)
+    clip = first_clip(extracted)
     assert clip.samples.size == pytest.approx(16_000, abs=800)
     assert clip.sampling_rate == 16_000
     assert not extracted.empty
@@ -234,7 +234,7 @@ def test_many_threads_share_the_children(window: Window, tmp_path: Path) -> None
     }
     with DecoderPool(2) as pool, ThreadPoolExecutor(8) as threads:
         results = threads.map(lambda path: pool.extract(str(path), window), tones.values())
-        clips = [Clip.from_bytes(result.clip) for result in results]
+        clips = [first_clip(result) for result in results]
         heard = [int(np.abs(np.fft.rfft(clip.waveform)).argmax()) for clip in clips]
 
         assert heard == list(tones)
