@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +25,7 @@ from tasks.manifests.files import open_manifest
 from tasks.manifests.ledger import ledger_of
 from tasks.manifests.listing import list_manifests
 from tasks.merge import ATTEMPTS, MergeResult, merge, merge_manifest
-from tasks.plan import Manifest, ManifestPlan
+from tasks.plan import Manifest, ManifestPlan, find_manifests
 from tasks.tags import VideoTags
 from tests import needs
 from tests.conftest import S3Server
@@ -459,3 +462,17 @@ def test_any_key_is_a_manifest(s3: S3Server, name: str) -> None:
     result = merge(url, url, Fields(), {storage.join(storage.parent(url), "v.mp4"): MUSIC})
     assert (result.tagged, result.written) == (1, True)
     assert json.loads(s3.get(url))["video_audio_tags"] == ["Music"]
+
+
+def test_copies_of_a_partitioned_table_keep_the_columns_in_their_path(tmp_path: Path) -> None:
+    for day in (1, 2):
+        part = tmp_path / "table" / f"day={day}" / "part.parquet"
+        part.parent.mkdir(parents=True)
+        pq.write_table(pa.table({"videos": [["/a.mp4"]]}), part)
+    for manifest in find_manifests([f"{tmp_path}/table"], f"{tmp_path}/out", None):
+        merge_manifest(ManifestPlan(manifest), Fields(), {"/a.mp4": MUSIC}, retag=False)
+    query = f"SELECT day, video_audio_tags FROM '{tmp_path}/out/*/*.parquet' ORDER BY day"
+    with duckdb.connect() as connection:
+        assert connection.execute(query).fetchall() == [(1, ["Music"]), (2, ["Music"])]
+    assert pd.read_parquet(tmp_path / "out")["day"].astype(int).to_list() == [1, 2]
+    assert pl.read_parquet(f"{tmp_path}/out/")["day"].to_list() == [1, 2]

@@ -9,6 +9,7 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
@@ -166,3 +167,27 @@ def test_every_codec_that_pyarrow_writes_is_tried() -> None:
               for name, file in FILES.items() if name != "no row groups"}  # fmt: skip
     assert {"SNAPPY", "GZIP", "BROTLI", "ZSTD", "LZ4", "UNCOMPRESSED"} <= codecs
     assert all(pa.Codec.is_available(codec) for codec in ("snappy", "gzip", "brotli", "zstd"))
+
+
+def test_a_folder_of_footers_from_before_still_leads_to_every_other_value(tmp_path: Path) -> None:
+    """A ``_metadata`` of Spark or pyarrow is not written anew. Nothing that it points to moves, but
+    it knows no tags; what does not ask for it (pandas, DuckDB, Polars ...) finds them."""
+    files = [tmp_path / f"{number}.parquet" for number in range(2)]
+    footers = []
+    for number, file in enumerate(files):
+        videos = [[f"{number}-{row}.mp4"] for row in range(100)]
+        pq.write_table(pa.table({"n": [number] * 100, "videos": videos}), file)
+        footers.append(pq.read_metadata(file))
+        footers[-1].set_file_path(file.name)
+    footers[0].append_row_groups(footers[1])
+    footers[0].write_metadata_file(tmp_path / "_metadata")
+    before = pa.dataset.parquet_dataset(tmp_path / "_metadata").to_table()
+    for file in files:
+        file.write_bytes(rewritten("m.parquet", file.read_bytes(), {7: ["T"]}))
+    assert pa.dataset.parquet_dataset(tmp_path / "_metadata").to_table() == before
+    for found in (
+        pd.read_parquet(tmp_path),
+        pl.read_parquet(tmp_path / "*.parquet").to_pandas(),
+        duckdb.read_parquet(f"{tmp_path}/*.parquet").df(),
+    ):
+        assert found["video_audio_tags"].notna().sum() == 2
