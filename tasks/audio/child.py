@@ -59,7 +59,7 @@ class Child:
     def ask(
         self, request: dict[str, Any], time_limit: float
     ) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Yield the messages of the child's answer; the last one has no ``start``.
+        """Yield the messages of the child's answer; the last one is what became of it.
 
         Args:
             time_limit: seconds in which each message has to come.
@@ -78,7 +78,7 @@ class Child:
             write_message(self._process.stdin, request)
             while self._answering:
                 facts, payload = read_message(self._answers)
-                self._answering = "start" in facts
+                self._answering = "start" in facts or "reading" in facts
                 yield facts, payload
                 self._answers.expect_within(time_limit)
         except TimeoutError:

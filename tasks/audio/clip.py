@@ -66,15 +66,18 @@ class Clip:
         return cls(np.frombuffer(sound, "<i2").astype(np.int16), peak, sampling_rate)
 
 
-def make_clip(segments: Iterable[Segment], window: Window) -> Clip:
+def make_clip(segments: Iterable[Segment], window: Window, lead_seconds: float = 0.0) -> Clip:
     """Resample native-rate mono segments, finite, to the window's rate, join, cut, quantise them.
 
     Each segment is resampled on its own, since a stream may change its rate on the way.
     Less sound than one 25 ms frame gives an empty clip.
+
+    Args:
+        lead_seconds: at the start of the sound, before the window; there for the resampler alone.
     """
     parts = [_resample(waveform, rate, window.sampling_rate) for rate, waveform in segments]
     sound = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    sound = sound[: window.num_samples]
+    sound = sound[round(lead_seconds * window.sampling_rate) :][: window.num_samples]
     if sound.size < int(FRAME_SECONDS * window.sampling_rate):
         sound = sound[:0]
     # float32, as the header keeps it: a clip is the same before and after it was stored.

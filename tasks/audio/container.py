@@ -33,13 +33,18 @@ logging.getLogger("libav").propagate = False
 
 @contextmanager
 def open_container(
-    file: Readable, *, exact_edits: bool = True, thorough: bool = False
+    file: Readable,
+    *,
+    exact_edits: bool = True,
+    thorough: bool = False,
+    index: bool = False,
 ) -> Iterator[InputContainer]:
     """Open the container in ``file``, which has at least one audio or video stream.
 
     Args:
         exact_edits: apply an MP4's edit list sample by sample, which takes FFmpeg 15 ms for an
             hour. Even without it FFmpeg leaves out the priming of a codec.
+        index: read the index of the container, by which it can be sought in.
         thorough: look for streams at the end of the file too, where that is where they are found.
 
     Raises:
@@ -47,6 +52,8 @@ def open_container(
         MemoryError: its header wants more than the process may have.
     """
     options = {} if exact_edits else {"advanced_editlist": "0"}
+    if index:
+        options["fflags"] = "-ignidx"
     if not thorough:
         # FFmpeg reads the end of a transport stream to tell its length: another request.
         options["skip_estimate_duration_from_pts"] = "1"

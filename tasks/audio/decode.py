@@ -57,6 +57,27 @@ class Decoded:
     segments: list[Segment]
     corrupt_packets: int = 0
     notes: str | None = None
+    found: "Found | None" = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The audio stream that was decoded, for who reads on in it.
+
+    Attributes:
+        number: among the audio streams.
+        exact_edits: how its container was opened, as ``thorough``.
+        zero: the timestamp in seconds at which the video starts.
+        statistics: of its start.
+        notes: what else is known of it.
+    """
+
+    number: int
+    exact_edits: bool
+    thorough: bool
+    zero: float
+    statistics: Statistics
+    notes: list[str]
 
 
 @dataclass
@@ -65,12 +86,19 @@ class _Track:
 
     Attributes:
         format: FFmpeg's name of the container's.
+        number: among the audio streams.
+        exact_edits: how the container was opened, as ``thorough``.
+        zero: the timestamp in seconds at which the video starts.
         stated_seconds: how long it is by the file's header; None where that does not say.
         ends_early: the file ends before the end that its header states.
         failure: why it cannot be decoded at all.
     """
 
     format: str
+    number: int = 0
+    exact_edits: bool = True
+    thorough: bool = False
+    zero: float = 0.0
     stated_seconds: float | None = None
     ends_early: bool = False
     failure: VideoError | None = None
@@ -94,12 +122,13 @@ def decode(file: Readable, window: Window) -> Decoded:
     silent: list[_Track] = []
     for track in _tracks(file, window):
         if track.has_sound:
-            notes = _notes(file, track, window)
-            if silent:
-                notes.append("the first audio stream has no sound, another one was taken")
-            return Decoded(
-                track.segments, track.statistics.corrupt_packets, "; ".join(notes) or None
+            statistics = track.statistics
+            other = ["the first audio stream has no sound, another one was taken"] if silent else []
+            found = Found(
+                track.number, track.exact_edits, track.thorough, track.zero, statistics, other
             )
+            notes = "; ".join(_notes(file, track, window) + other) or None
+            return Decoded(track.segments, statistics.corrupt_packets, notes, found)
         silent.append(track)
     if silent:
         _prove_no_sound(file, silent)
@@ -125,25 +154,29 @@ def _tracks(file: Readable, window: Window) -> Iterator[_Track]:
                     break
                 stream = container.streams.audio[number]
                 in_index = index.get(stream.id)
-                track = _decode_stream(container, stream, window, in_index)
+                track = _Track(format_name(container), number, exact, thorough)
+                _decode_stream(container, stream, window, in_index, track)
             yield track
         if not may_be_late:
             return
 
 
 def _decode_stream(
-    container: InputContainer, stream: AudioStream, window: Window, in_index: Mp4Track | None
-) -> _Track:
-    """Decode one audio stream until the window is full."""
-    track = _Track(format_name(container))
+    container: InputContainer,
+    stream: AudioStream,
+    window: Window,
+    in_index: Mp4Track | None,
+    track: _Track,
+) -> None:
+    """Decode one audio stream into ``track`` until the window is full."""
     if stream.duration is not None and (stream.frames or track.format in _STATED_BY_STREAM):
         track.stated_seconds = stream.duration * float(stream.time_base or 0)
     if (in_index and in_index.encrypted) or "enc_key_id" in stream.metadata:  # MP4; Matroska
         track.failure = VideoError(FailureKind.ENCRYPTED, "its audio is encrypted")
-        return track
+        return
     if cast("object", stream.codec_context) is None:
         track.failure = VideoError(FailureKind.UNSUPPORTED, "no decoder for its audio stream")
-        return track
+        return
     # FFmpeg's own threads under ours deadlock and run out (PyAV#1962, torchcodec#1253).
     stream.codec_context.thread_type = ThreadType.NONE
     stream.codec_context.thread_count = 1
@@ -156,8 +189,9 @@ def _decode_stream(
     for rate, names, planar in collect(_until_full(frames, seconds, track.statistics), seconds):
         mono = planar[0] if window.channels == "first" else downmix(planar, names)
         track.segments.append((rate, mono))
+    # An edit list counts from 0, whatever it leaves out.
+    track.zero = 0.0 if track.format == "mov" else (container.start_time or 0) / av.time_base
     track.ends_early = _ends_early(container, track.statistics)
-    return track
 
 
 def _packets(

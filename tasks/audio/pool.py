@@ -142,6 +142,7 @@ class DecoderPool:
                 child = None
             if child is None:
                 child = self._start()
+            facts: dict[str, Any] = {}
             for facts, payload in child.ask(request, self._time_limit):
                 if "start" in facts:
                     clips.add(facts["start"], payload)

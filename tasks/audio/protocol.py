@@ -1,8 +1,9 @@
 """Messages between the pool and its child processes: JSON facts, then raw bytes. Never pickle.
 
 A child answers a request with one message for each clip, ``{"start": seconds}`` and the clip's
-bytes, and at last with one of what became of the video: ``{"bytes_read": ..., "notes": ...}``, or
-``{"kind": ..., "reason": ...}`` when it failed, which makes void the clips that came before.
+bytes, with ``{"reading": true}`` now and then while there is none, and at last with one of what
+became of the video: ``{"bytes_read": ..., "notes": ...}``, or ``{"kind": ..., "reason": ...}`` when
+it failed, which makes void the clips that came before.
 """
 
 import json

@@ -19,6 +19,7 @@ class Statistics:
         gap_seconds: duration of the gaps between them, by their timestamps.
         corrupt_packets: packets that could not be read or decoded.
         last_error: why not, of the last of them.
+        first_time: when the first frame is to be played, by its timestamp.
         last_pts: seconds from the start of the file to the last packet of any stream, known once
             the whole file has been read.
     """
@@ -28,6 +29,7 @@ class Statistics:
     gap_seconds: float = 0.0
     corrupt_packets: int = 0
     last_error: str = ""
+    first_time: float | None = None
     last_pts: float | None = None
     _next_time: float | None = None
 
@@ -36,12 +38,22 @@ class Statistics:
         """Whether the frames are what noise decodes to, rather than sound."""
         return self.corrupt_packets > self.frames
 
+    @property
+    def has_clock(self) -> bool:
+        """Whether the timestamps tell when the frames are played: in some files they stand still,
+        in others they run away."""
+        if self.first_time is None or self._next_time is None:
+            return False
+        played = self._next_time - self.first_time - self.gap_seconds
+        drift = abs(played - self.decoded_seconds)
+        return drift < 0.1 * self.decoded_seconds and self.gap_seconds <= self.decoded_seconds
+
     def add_frame(self, time: float | None, seconds: float) -> None:
         """Count a frame of ``seconds``, to be played at ``time``."""
         self.frames += 1
         self.decoded_seconds += seconds
         if self._next_time is None:
-            self._next_time = time
+            self._next_time = self.first_time = time
         if self._next_time is None:
             return
         gap = 0.0 if time is None else time - self._next_time
@@ -59,6 +71,14 @@ class Statistics:
             raise error
         self.corrupt_packets += 1
         self.last_error = explain(error)
+
+    def add(self, other: "Statistics") -> None:
+        """Count what happened in another stretch of the same stream."""
+        self.frames += other.frames
+        self.decoded_seconds += other.decoded_seconds
+        self.gap_seconds += other.gap_seconds
+        self.corrupt_packets += other.corrupt_packets
+        self.last_error = other.last_error or self.last_error
 
     def notes(self) -> list[str]:
         """What a person should know."""

@@ -1,5 +1,6 @@
-"""The window: length, sampling rate and channels of a model's input."""
+"""The window: length, sampling rate and channels of a model's input; how windows are spread."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,3 +41,17 @@ class Window:
     @property
     def seconds(self) -> float:
         return self.num_samples / self.sampling_rate
+
+
+def spread(start: float, end: float, seconds: float, count: int) -> list[float]:
+    """Return the starts of at most ``count`` windows over the sound from ``start`` to ``end``.
+
+    The first starts where the sound starts, the last ends where it ends, the others lie evenly in
+    between. No more windows than are needed to hear all of it: those of a short video overlap, and
+    sound that is no longer than a window is one window. A rest that is too short to be heard by
+    itself needs none.
+    """
+    needed = math.ceil((end - start - FRAME_SECONDS) / seconds)
+    gaps = min(count, max(needed, 1)) - 1
+    step = (end - start - seconds) / gaps if gaps else 0.0
+    return [start + number * step for number in range(gaps + 1)]

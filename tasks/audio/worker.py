@@ -11,17 +11,19 @@ import queue
 import resource
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from tasks.audio.clip import make_clip
-from tasks.audio.decode import decode
+from tasks.audio.hear import hear
 from tasks.audio.protocol import read_message, write_message
 from tasks.audio.source import opened
 from tasks.audio.window import Window
 from tasks.errors import FailureKind, TransientError, VideoError
 from tasks.storage import Identity
+
+PULSE_SECONDS = 5.0
 
 Send = Callable[[dict[str, Any], bytes], None]
 
@@ -56,11 +58,28 @@ def _extract(request: dict[str, Any], send: Send) -> dict[str, Any]:
     window = Window(**request["window"])
     identity = Identity(**request["identity"]) if request["identity"] else None
     with opened(request["url"], identity) as source:
-        decoded = decode(source, window)
-        clip = make_clip(decoded.segments, window)
-        if not clip.is_empty:
-            send({"start": 0.0}, clip.to_bytes())
-    return {"bytes_read": source.bytes_read, "notes": decoded.notes}
+        clips = hear(source, window, request["windows"], _Pulse(send))
+        while True:
+            try:
+                start, clip = next(clips)
+            except StopIteration as end:
+                notes: str | None = end.value
+                break
+            send({"start": round(start, 3)}, clip.to_bytes())
+    return {"bytes_read": source.bytes_read, "notes": notes}
+
+
+class _Pulse:
+    """Tells the parent now and then that a video is still read on."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self._last = send, time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last > PULSE_SECONDS:
+            self._last = now
+            self._send({"reading": True}, b"")
 
 
 def _requests(stream: BinaryIO) -> Iterator[dict[str, Any]]:

@@ -60,6 +60,33 @@ def test_the_start_of_a_long_video_costs_little(
     assert len(s3_server.requests) <= requests
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "requests"),
+    [
+        ("index-last.mp4", {}, 5),
+        ("index-first.mp4", {"movflags": "faststart"}, 4),
+        ("a.mkv", {}, 4),
+    ],
+)
+def test_each_window_more_costs_a_request_and_a_megabyte(
+    s3_server: CountedS3,
+    far_pool: DecoderPool,
+    window: Window,
+    tmp_path: Path,
+    name: str,
+    options: dict[str, str],
+    requests: int,
+) -> None:
+    path = write_long_media(tmp_path / name, 6_300, 114 * MEGABYTE, options)
+    url, identity = s3_server.put(path)
+
+    with far_pool.extract(url, window, identity, 6).clips as clips:
+        assert len(clips) == 6
+
+    assert len(s3_server.requests) <= requests + 5 + 1  # where does the sound end
+    assert s3_server.bytes_sent <= (requests + 5 + 1) * 2**20
+
+
 def test_a_short_video_is_one_request(
     s3_server: CountedS3, far_pool: DecoderPool, window: Window, video: Path
 ) -> None:

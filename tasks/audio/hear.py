@@ -1,0 +1,176 @@
+"""Hear as much of a video as was asked for: one clip for each window.
+
+The first window is decoded as if it were all (:mod:`tasks.audio.decode`), and decides whether
+there is sound. What lies behind it is read by :class:`tasks.audio.seeking.Reader`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+
+from tasks.audio.clip import Clip, make_clip
+from tasks.audio.decode import GRACE_SECONDS, MARGIN_SECONDS, Found, decode
+from tasks.audio.downmix import downmix
+from tasks.audio.extent import Readable, is_whole
+from tasks.audio.samples import collect
+from tasks.audio.seeking import Reader, Timed
+from tasks.audio.statistics import Statistics
+from tasks.audio.window import FRAME_SECONDS, Segment, Window, Windows, spread
+
+Heard = tuple[float, Clip]
+"""The start of a window, in seconds from that of the video, and its clip."""
+
+
+def hear(
+    file: Readable, window: Window, windows: Windows, alive: Callable[[], None] = lambda: None
+) -> Generator[Heard, None, str | None]:
+    """Yield a clip for each window, in order; none when the video has no sound. Return the notes.
+
+    Args:
+        alive: called while a long video is read without a clip.
+
+    Raises:
+        VideoError, MemoryError: as :func:`tasks.audio.decode.decode`.
+    """
+    decoded = decode(file, window)
+    clip = make_clip(decoded.segments, window)
+    found = decoded.found
+    if clip.is_empty or found is None:
+        return decoded.notes
+    more = found.statistics.decoded_seconds >= window.seconds + MARGIN_SECONDS
+    if windows in ("start", 1) or not more:
+        yield _since_start(found), clip
+        return decoded.notes
+    decoded.segments.clear()  # a long video is on its way
+    with Reader(file, found, alive) as reader:
+        yield _since_start(found), clip
+        rest = _Rest(file, reader, window, found)
+        yield from rest.all() if windows == "all" else rest.spread(int(windows))
+        return rest.notes()
+
+
+def _since_start(found: Found) -> float:
+    return max(0.0, (found.statistics.first_time or 0.0) - found.zero)
+
+
+@dataclass
+class _Stretch:
+    """Frames in order, as many as a window needs.
+
+    Attributes:
+        start: of the window; the first frame may begin before it.
+    """
+
+    start: float
+    frames: deque[Timed] = field(default_factory=deque)
+
+    def add(self, timed: Timed) -> None:
+        if _end(timed) > self.start - MARGIN_SECONDS:
+            self.frames.append(timed)
+
+    def seconds(self) -> float:
+        """Of sound from the start on."""
+        return sum(max(0.0, _end(one) - max(one[0], self.start)) for one in self.frames)
+
+    def after(self, seconds: float) -> float:
+        """When so many seconds of sound from the start on are over."""
+        for one in self.frames:
+            begin = max(one[0], self.start)
+            if _end(one) - begin >= seconds:
+                return begin + seconds
+            seconds -= max(0.0, _end(one) - begin)
+        return self.start
+
+    def clip(self, window: Window) -> Clip:
+        """Mix, resample, quantise."""
+        if not self.frames:
+            return make_clip([], window)
+        lead = max(0.0, self.start - self.frames[0][0])
+        segments: list[Segment] = []
+        # The frames hold what the model hears and, of the first and the last one, a little more.
+        longest = sum(_end(one) - one[0] for one in self.frames)
+        frames = (frame for _, frame in self.frames)
+        for rate, names, planar in collect(frames, longest):
+            mono = planar[0] if window.channels == "first" else downmix(planar, names)
+            segments.append((rate, mono))
+        return make_clip(segments, window, lead)
+
+
+def _end(timed: Timed) -> float:
+    time, frame = timed
+    return time + frame.samples / frame.sample_rate
+
+
+class _Rest:
+    """The windows behind the first."""
+
+    def __init__(self, file: Readable, reader: Reader, window: Window, found: Found) -> None:
+        self._file, self._reader, self._window, self._found = file, reader, window, found
+        self._total = Statistics()
+        self._total.add(found.statistics)
+        self._end: float | None = None
+        self._lost = 0
+
+    def spread(self, count: int) -> Iterator[Heard]:
+        """Windows spread over the video, the last one ending where its sound ends."""
+        self._end = self._reader.end()
+        starts = spread(self._reader.start, self._end, self._window.seconds, count)
+        for start in starts[1:]:
+            yield from self._at(start)
+
+    def all(self) -> Iterator[Heard]:
+        """The windows one after another; the last one ends where the sound ends."""
+        seconds = self._window.seconds
+        start = self._reader.start + seconds + self._found.statistics.gap_seconds
+        stretch, held = _Stretch(start), 0.0
+        self._reader.statistics = Statistics()
+        for timed in self._reader.frames(start - MARGIN_SECONDS):
+            self._end = _end(timed)
+            stretch.add(timed)
+            held += self._end - timed[0]
+            if held < seconds + MARGIN_SECONDS or stretch.seconds() < seconds + MARGIN_SECONDS:
+                continue
+            yield from self._result(stretch)
+            following = _Stretch(stretch.after(seconds))
+            for earlier in stretch.frames:
+                following.add(earlier)
+            stretch, held = following, following.seconds()
+            self._reader.statistics = Statistics()
+        self._total.add(self._reader.statistics)
+        if self._end is not None and stretch.seconds() >= FRAME_SECONDS:
+            # Decoded once more, and counted already.
+            total, self._total = self._total, Statistics()
+            yield from self._at(self._end - seconds)
+            self._total = total
+
+    def notes(self) -> str | None:
+        """What a person should know."""
+        notes = self._total.notes()
+        stated, end = self._reader.stated_end, self._end
+        early = stated is not None and end is not None and end < stated - GRACE_SECONDS
+        if early and end is not None and is_whole(self._file) is False:
+            notes.insert(0, f"cut off after {end - self._reader.zero:.1f} seconds")
+        if self._lost:
+            notes.append(f"{self._lost} windows left out, in which nothing could be decoded")
+        return "; ".join(notes + self._found.notes) or None
+
+    def _at(self, start: float) -> Iterator[Heard]:
+        """The window at ``start``."""
+        stretch, seconds = _Stretch(start), self._window.seconds + MARGIN_SECONDS
+        self._reader.statistics = Statistics()
+        for timed in self._reader.frames(start - MARGIN_SECONDS):
+            if timed[0] >= start + seconds:
+                break
+            stretch.add(timed)
+            if _end(timed) >= start + seconds:
+                break
+        yield from self._result(stretch)
+
+    def _result(self, stretch: _Stretch) -> Iterator[Heard]:
+        statistics = self._reader.statistics
+        self._total.add(statistics)
+        clip = stretch.clip(self._window)
+        if clip.is_empty or statistics.mostly_corrupt:
+            self._lost += 1
+        else:
+            yield max(0.0, stretch.start - self._reader.zero), clip
