@@ -45,8 +45,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 300  # the first start migrates the database, on a slow disk for minutes
 
 _NEXT = """
-The UI is at {url}. The deployment tag-videos/nightly runs at 02:00 UTC, tag-videos/on-demand
-when you say so. What to type next:
+The UI is at {url}. The deployment tag-videos/nightly runs at
+02:00 UTC, tag-videos/on-demand when you say so. What to type next:
 
   . {bin}/activate
   export PREFECT_API_URL={url}/api
