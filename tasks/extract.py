@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from prefect import State, task
 from prefect.runtime import task_run
@@ -80,7 +80,10 @@ def extract_unit(urls: Sequence[str], window: Window, cache: Cache) -> Extracted
     def extract(video: Video | Failure) -> ClipHandle | Failure:
         if isinstance(video, Failure):
             return video
-        return attempt(video.url, lambda: _find_or_extract(video, window, cache))
+        outcome = attempt(video.url, lambda: _find_or_extract(video, window, cache))
+        if isinstance(outcome, Failure):  # the ledger says of which content
+            outcome = replace(outcome, content=str(video.identity))
+        return outcome
 
     for outcome in _extractors().map(extract, identify_videos(urls)):
         if isinstance(outcome, Failure):

@@ -135,6 +135,8 @@ def test_a_bad_video_costs_its_own_sample(tmp_path: Path) -> None:
         (5, "malformed"),
     ]
     assert ledger[0]["video"] == str(tmp_path / "gone.mp4")
+    assert [str(entry["content"]).split(",")[0] for entry in ledger] == [
+        "None", "0 bytes", "11 bytes", "None"]  # fmt: skip
     assert all(entry["manifest"] == str(manifest) and entry["reason"] for entry in ledger)
 
     # The next run tries again, and only those.
@@ -162,6 +164,8 @@ def test_known_failures_do_not_turn_every_later_night_red(tmp_path: Path) -> Non
     write_manifest(manifest, [*read_manifest(manifest), {"videos": ["good.mp4", "new.mp4"]}])
     assert night() == ("TooManyFailures", 0, 3, 2)
     assert night() == ("Partial", 0, 3, 3)
+    (tmp_path / "text.mp4").write_text("still no video")
+    assert night() == ("TooManyFailures", 0, 3, 2), "other content that fails is news"
     shutil.copy(tmp_path / "good.mp4", tmp_path / "text.mp4")
     shutil.copy(tmp_path / "good.mp4", tmp_path / "gone.mp4")
     assert night() == ("Partial", 2, 1, 1)
