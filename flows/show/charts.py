@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from html import escape
 
 # Narrow enough to be read on a telephone, where the page scales it down.
-_WIDTH, _LABEL_WIDTH, _VALUE_WIDTH = 480, 176, 124
+_WIDTH, _LABEL_WIDTH, _VALUE_WIDTH = 480, 196, 124
 _ROW, _BAR, _TITLE = 26, 18, 40
 _STYLE = "font-family='system-ui,Segoe UI,Helvetica,Arial,sans-serif' font-size='13'"
-_LABEL_CHARACTERS = 26
+_LABEL_CHARACTERS = 24
 
 
 Rows = Sequence[tuple[str, float, str]]
