@@ -133,7 +133,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
         return done.stdout.strip()
 
-    run(debootstrap, "--variant=minbase", "--include=python3-venv,ca-certificates", "stable", root)
+    packages = "--include=python3-venv,ca-certificates"
+    run(debootstrap, "--variant=minbase", packages, "bookworm", root)
     container = run(buildah, "from", "scratch")
     run(buildah, "add", "--quiet", container, str(root), "/")
     run(buildah, "commit", "--quiet", "--rm", container, base)
