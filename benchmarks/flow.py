@@ -21,15 +21,16 @@ from prefect import State
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.tag import tag_videos
-from tasks.audio.clip import Clip
 from tasks.cache import Cache
-from tasks.extract import Video, extract_clip, identify_videos
+from tasks.extract import extract_unit
 from tasks.model import CheckpointId
-from tasks.tag import Tagger
+from tasks.tag import tag_unit
+from tasks.tagger import Tagger, TaggerRequest
 from tests.audio.media import melody, write_media
 
 MODEL = str(Path(__file__).parents[1] / "demo" / "model")
 VIDEOS, BATCH = 512, 16
+REQUEST = TaggerRequest(CheckpointId(MODEL), batch_size=BATCH)
 FEW, MANY = 200, 2_000
 
 
@@ -71,24 +72,19 @@ def run(manifest: Path, cache: str) -> dict[str, float]:
 
 def plain_loop(manifest: Path, cache: Cache) -> int:
     """The same functions without Prefect: one video after the other, a batch at a time."""
-    tagger = Tagger.load(CheckpointId(MODEL), "mix", "auto", "auto", BATCH)
+    tagger = Tagger.find(REQUEST)
     paths = [str(manifest.parent / json.loads(line)["videos"][0]) for line in manifest.open()]
-    labels: list[str | None] = []
+    tagged = 0
     for start in range(0, len(paths), BATCH):
-        videos = identify_videos(paths[start : start + BATCH])
-        clips = [
-            Clip.from_bytes(extract_clip(video, tagger.window, cache)[1])
-            for video in videos
-            if isinstance(video, Video)
-        ]
-        labels += tagger.predict(clips)
-    return len(labels)
+        unit = extract_unit(paths[start : start + BATCH], tagger, cache)
+        tagged += len(tag_unit(unit, tagger, cache).scores)
+    return tagged
 
 
 def compare() -> None:
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_videos(Path(folder))
-        Tagger.load(CheckpointId(MODEL), "mix", "auto", "auto", BATCH)  # imports and weights
+        Tagger.find(REQUEST).load()  # imports and weights
         start = time.perf_counter()
         plain_loop(manifest, Cache(f"{folder}/cache-loop"))
         loop = time.perf_counter() - start

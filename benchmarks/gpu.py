@@ -28,7 +28,7 @@ from tasks.model import CheckpointId
 from tasks.model.batch import to_float
 from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier, load_classifier
-from tasks.model.device import choose_device
+from tasks.model.device import choose_device, choose_dtype, describe
 from tasks.model.features import SAMPLING_RATE, samples_for
 
 GIGA, TERA = 1e9, 1e12
@@ -54,7 +54,7 @@ class Sizes:
         matrix: rows of the matrices that are multiplied.
         copied: bytes.
         clips: distinct clips.
-        unit: clips in the cache for ``tag_unit``.
+        unit: clips for ``tag_unit``.
     """
 
     model: dict[str, Any]
@@ -184,36 +184,38 @@ def measure_reference(
 
 
 def measure_tag_unit(folder: Path, device: torch.device, sizes: Sizes) -> float:
-    """Measure the clips a second from a local cache through ``tag_unit``, units as in the flow."""
+    """Measure the clips a second through ``tag_unit``: units as in the flow, scores kept."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from flows.pipeline import UNITS_IN_FLIGHT
     from tasks.audio.clip import Clip
     from tasks.cache import Cache
-    from tasks.extract import ClipHandle, ExtractedUnit, Video, clip_key
+    from tasks.identify import Video
     from tasks.storage import Identity
-    from tasks.tag import Tagger, tag_unit
-    from tasks.units import unit_size
+    from tasks.tag import tag_unit
+    from tasks.tagger import Tagger, TaggerRequest
+    from tasks.units import UNITS_IN_FLIGHT, ExtractedUnit, ExtractedVideo, unit_size
 
-    tagger = Tagger.load(CheckpointId(str(folder)), "mix", str(device), "auto", None)
+    tagger = Tagger.find(TaggerRequest(CheckpointId(str(folder)), device=str(device)))
     frames = tagger.checkpoint.extractor.max_length
     clips = [Clip(c.samples, c.peak, c.sampling_rate) for c in random_clips(sizes.clips, frames)]
     with tempfile.TemporaryDirectory() as cache_folder:
         cache = Cache(cache_folder)
         videos = [Video(f"/{n}.mp4", Identity(0, str(n))) for n in range(sizes.unit)]
-        for video, clip in zip(videos, itertools.cycle(clips), strict=False):
-            cache.put(clip_key(video, tagger.window), clip.to_bytes())
-        handles = [ClipHandle(video, empty=False, cached=True) for video in videos]
+        extracted = [
+            ExtractedVideo(video, [(0.0, clip.to_bytes())])
+            for video, clip in zip(videos, itertools.cycle(clips), strict=False)
+        ]
         size = unit_size(str(device))
         units = [
-            ExtractedUnit(handles[start : start + size]) for start in range(0, len(handles), size)
+            ExtractedUnit(extracted=extracted[start : start + size])
+            for start in range(0, len(videos), size)
         ]
         list(tagger.predict(clips[: tagger.batch_size]))
         with ThreadPoolExecutor(UNITS_IN_FLIGHT) as threads:
             start = time.perf_counter()
             tagged = list(threads.map(lambda unit: tag_unit(unit, tagger, cache), units))
             seconds = time.perf_counter() - start
-    assert sum(unit.computed for unit in tagged) == len(videos)
+    assert sum(len(unit.scores) for unit in tagged) == len(videos)
     return len(videos) / seconds
 
 
@@ -236,7 +238,7 @@ def measure(classifier: Classifier, folder: Path, sizes: Sizes) -> None:
     device = classifier.device
     flops = flops_of_a_clip(classifier.model.config)
     clips = random_clips(sizes.clips, classifier.model.config.max_length)
-    print(f"device: {classifier.describe()}; torch {torch.__version__}")
+    print(f"device: {describe(device, choose_dtype('auto', device))}; torch {torch.__version__}")
     matrix_rate = measure_matrix_rate(device, sizes)
     print(f"bfloat16 matrix products: {matrix_rate / TERA:.2f} TFLOP/s")
     print(f"copies to the device: {measure_copy_rate(device, sizes) / GIGA:.1f} GB/s")

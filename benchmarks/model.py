@@ -45,7 +45,7 @@ def main() -> None:
 
     # Two of the twelve layers of AST-base: the ratio is that of all twelve or better.
     model = ASTForAudioClassification(ASTConfig(num_hidden_layers=LAYERS)).eval()
-    checkpoint = Checkpoint(CheckpointId(), "", 16_000, WINDOW, extractor)
+    checkpoint = Checkpoint(CheckpointId(), "", 16_000, WINDOW, (), "sigmoid", extractor)
     classifier = Classifier(model, checkpoint, CPU, torch.float32)
     batch = features(Batch.stack(clips, WINDOW, CPU))
     with torch.inference_mode():

@@ -60,7 +60,7 @@ def run_units(units: int, seconds: float) -> None:
     from prefect import flow, task  # it reads the environment once
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    from flows.pipeline import UNITS_IN_FLIGHT
+    from tasks.units import UNITS_IN_FLIGHT
 
     model = threading.Lock()
 

@@ -7,28 +7,32 @@ extracted before the first is tagged.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 from prefect import State
 from prefect.futures import PrefectFuture
 
 from tasks.errors import ConfigurationError, Failure, FailureKind, TransientError
-from tasks.extract import ClipHandle, ExtractedUnit, extract_audio
+from tasks.executor import Executor
+from tasks.extract import extract_audio
+from tasks.labels import Answer, video_tags
 from tasks.manifests import Fields, Retag
 from tasks.merge import Merged, leave, merge_tags
 from tasks.plan import ManifestPlan, Videos
+from tasks.scores import VideoScores
 from tasks.shown import shown, shown_url
-from tasks.tag import TaggedUnit, Tagger, tag_audio
+from tasks.tag import tag_audio
+from tasks.tagger import Tagger
 from tasks.tags import VideoTags
-from tasks.units import unit_size
-
-UNITS_IN_FLIGHT = 3
-"""One is tagged, one waits for that, one is extracted."""
+from tasks.units import ExtractedUnit, ExtractedVideo, TaggedUnit
 
 MANIFESTS_PER_TASK = 100
+
+Describe = Callable[[VideoScores], VideoTags]
 
 
 @dataclass
@@ -37,37 +41,40 @@ class UnitOutcome:
 
     Attributes:
         manifest: number of the last manifest reached: those before it are settled.
-        labels: video URL to label.
-        failed: the videos without one.
-        extracted: what the extraction says of the others.
-        unkept: why clips or labels could not be written to the cache, if some could not.
+        scores: video URL to what the model said.
+        tags: video URL to what is said of it.
+        failed: the videos without tags.
+        extracted: what the extraction says of the others, but for the known ones.
+        known: how many videos were tagged before.
+        unkept: why clips or scores could not be written to the cache, if some could not.
         seconds: that each stage was at work on it.
     """
 
     manifest: int
-    labels: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, VideoScores] = field(default_factory=dict)
+    tags: dict[str, VideoTags] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
-    extracted: list[ClipHandle] = field(default_factory=list)
+    extracted: list[ExtractedVideo] = field(default_factory=list)
+    known: int = 0
     unkept: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.labels) + len(self.failed)
+        return len(self.tags) + len(self.failed)
 
     def notes(self) -> Iterator[str]:
         """Yield a line for each damaged video that was tagged by what was left of it, and for what
         could not be kept."""
-        for clip in self.extracted:
-            if clip.note:
-                yield f"{shown_url(clip.video.url)}: {shown(clip.note)}"
+        for one in self.extracted:
+            if one.note:
+                yield f"{shown_url(one.video.url)}: {shown(one.note)}"
         if self.unkept:
             why = shown(self.unkept)
             yield f"done again by the next run, since the cache cannot be written: {why}"
 
     def settled(self) -> Iterator[tuple[str, VideoTags | Failure]]:
         """The tags or the failure of each URL."""
-        for url, label in self.labels.items():
-            yield url, VideoTags(label)
+        yield from self.tags.items()
         for failed in self.failed:
             yield failed.url, failed
 
@@ -89,24 +96,39 @@ class _InFlight:
         return [f.result(raise_on_failure=False) for f in futures if f.state.is_final()]
 
 
-def tag_units(videos: Videos, tagger: Tagger, cache: str) -> Iterator[UnitOutcome]:
+def tag_units(
+    videos: Videos, tagger: Tagger, executor: Executor, answer: Answer
+) -> Iterator[UnitOutcome]:
     """Extract and tag all videos, a few units at a time; outcomes come in order.
+
+    Args:
+        videos: of the run.
+        tagger: what decides their scores.
+        executor: does the work.
+        answer: what is said of a video by its scores.
 
     Raises:
         ConfigurationError: the model cannot tag at all.
     """
     in_flight: deque[_InFlight] = deque()
     clock = _Clock()
-    units = videos.units(unit_size(tagger.device))
+    describe = partial(
+        video_tags,
+        labels=tagger.labels,
+        activation=tagger.checkpoint.activation,
+        window_seconds=tagger.window.seconds,
+        answer=answer,
+    )
+    units = videos.units(executor.unit_size(tagger))
     for number, (manifest, urls) in enumerate(units, start=1):
-        if len(in_flight) == UNITS_IN_FLIGHT:
-            yield _settle(in_flight.popleft(), clock)
-        extracted = extract_audio.submit(number, urls, tagger.window, cache)
+        if len(in_flight) == executor.units_in_flight:
+            yield _settle(in_flight.popleft(), describe, clock)
+        extracted = extract_audio.submit(number, urls, tagger, executor)
         # Prefect hands over the result of a future that a task is given.
-        tagged = tag_audio.submit(number, cast(Any, extracted), tagger, cache)
+        tagged = tag_audio.submit(number, cast(Any, extracted), tagger, executor)
         in_flight.append(_InFlight(manifest, urls, extracted, tagged))
     while in_flight:
-        yield _settle(in_flight.popleft(), clock)
+        yield _settle(in_flight.popleft(), describe, clock)
 
 
 class _Clock:
@@ -127,8 +149,8 @@ class _Clock:
         return spent
 
 
-def _settle(unit: _InFlight, clock: _Clock) -> UnitOutcome:
-    """Wait for a unit; every one of its videos has a label or a failure then."""
+def _settle(unit: _InFlight, describe: Describe, clock: _Clock) -> UnitOutcome:
+    """Wait for a unit; every one of its videos has tags or a failure then."""
     outcome = UnitOutcome(unit.manifest)
     kind, problem = FailureKind.INTERNAL, "the task run did not end"
     for result in unit.results():
@@ -136,19 +158,21 @@ def _settle(unit: _InFlight, clock: _Clock) -> UnitOutcome:
             case ConfigurationError():
                 raise result
             case ExtractedUnit():
+                result.drop_clips()
                 outcome.failed += result.failed
-                outcome.extracted = result.extracted
+                outcome.extracted, outcome.known = result.extracted, len(result.known)
                 outcome.unkept = result.unkept or outcome.unkept
             case TaggedUnit():
                 outcome.failed += result.failed
-                outcome.labels = result.labels
+                outcome.scores = result.scores
                 outcome.unkept = result.unkept or outcome.unkept
             case TransientError():
                 kind, problem = result.kind, result.reason
             case Exception():
                 problem = f"{type(result).__name__}: {result}"
+    outcome.tags = {url: describe(scores) for url, scores in outcome.scores.items()}
     outcome.seconds = clock.seconds(unit)
-    settled = outcome.labels.keys() | {failed.url for failed in outcome.failed}
+    settled = outcome.tags.keys() | {failed.url for failed in outcome.failed}
     lost = [url for url in unit.urls if url not in settled]
     outcome.failed += [Failure(url, kind, problem) for url in lost]
     return outcome

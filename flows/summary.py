@@ -12,7 +12,7 @@ from tasks.errors import Failure
 from tasks.merge import Merged
 from tasks.plan import ManifestPlan
 from tasks.shown import shown, shown_url
-from tasks.tag import EMPTY
+from tasks.tags import EMPTY
 
 SCHEMA = 1
 """Version of :meth:`Summary.as_dict`: it grows when a field changes its meaning or goes."""
@@ -117,10 +117,10 @@ class Summary:
 
     def count_unit(self, unit: UnitOutcome) -> None:
         """Count the videos of one unit."""
-        self.tags.update(unit.labels.values())
+        self.tags.update(tags.label for tags in unit.tags.values())
         self.empty = self.tags[EMPTY]
-        self.cached += sum(clip.cached for clip in unit.extracted)
-        self.bytes_read += sum(clip.bytes_read for clip in unit.extracted)
+        self.cached += unit.known + sum(one.cached for one in unit.extracted)
+        self.bytes_read += sum(one.bytes_read for one in unit.extracted)
         for failed in unit.failed:
             self.failures.setdefault(failed.kind, FailureGroup()).add(failed)
         for stage, seconds in unit.seconds.items():

@@ -3,16 +3,11 @@
 ``python flows/tag.py MANIFEST ...`` runs it here; deployments run ``flows/tag.py:tag_videos``.
 """
 
-import atexit
 import logging
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Annotated, Any, Literal
 
 from prefect import State, flow, get_run_logger
@@ -23,22 +18,24 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.outcome import DRY_RUN, Misconfigured, final_state, is_news
-from flows.pipeline import UNITS_IN_FLIGHT, Merging, tag_units
+from flows.pipeline import Merging, tag_units
 from flows.show.artifacts import ProgressArtifact, publish
 from flows.show.progress import on_terminal, track
 from flows.show.report import write_report
 from flows.stopping import prompt_stop
 from flows.summary import Summary, counted
 from flows.variables import named_manifests, text_variable
-from tasks.cache import Cache, default_cache
+from tasks.cache import Cache, Keep, default_cache
 from tasks.errors import ConfigurationError, StorageError, TransientError
-from tasks.extract import forget_clips
+from tasks.labels import Answer
+from tasks.local import LocalExecutor
 from tasks.manifests import Fields
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
 from tasks.plan import ManifestPlan, Videos, explain, find_manifests, plan
 from tasks.shown import shown_url
 from tasks.storage import absolute, resolve
-from tasks.tag import Tagger
+from tasks.tagger import TaggerRequest
+from tasks.units import UNITS_IN_FLIGHT
 
 
 def _run_name() -> str:
@@ -77,6 +74,7 @@ def tag_videos(
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto",
     dtype: Dtype = "auto",
     cache: str | None = None,
+    keep: Keep = "auto",
     cache_days: Annotated[int, Field(ge=1)] = 30,
     no_cache: bool = False,
     retag: bool = False,
@@ -108,8 +106,10 @@ def tag_videos(
         device: auto, cpu, cuda or cuda:N.
         dtype: What the model computes in; auto is bfloat16 where the device has
             instructions for it (a GPU, a CPU with AMX or AVX512-BF16), else float32.
-        cache: Where extracted audio and tags are kept between runs; by default the deployment's
+        cache: Where scores and extracted audio are kept between runs; by default the deployment's
             variable tag_videos_cache, else a folder in the user's cache directory.
+        keep: What a video leaves in the cache: tags is what the model said of it, clips its
+            extracted audio too; auto is clips where the cache is a local folder.
         cache_days: Days after which what nobody used is removed from the cache.
         no_cache: Keep nothing between runs.
         retag: Tag again what is tagged already.
@@ -129,9 +129,9 @@ def tag_videos(
         with (
             prompt_stop(),
             closing(Videos()) as videos,
-            _cache_folder(cache, no_cache) as folder,
         ):
             fields = Fields(videos=video_key, tags=tag_field_name, meta=meta_field)
+            kept = None if no_cache else Cache(absolute(cache or default_cache()), keep)
             # What no store speaks is refused now, not after hours.
             for url in filter(None, (output, report, video_root)):
                 _require_store(url)
@@ -145,28 +145,29 @@ def tag_videos(
                 return _dry_run(plans, summary)
             merging = Merging(plans, fields, videos, retag)
             if summary.videos:
-                Cache(folder).check()
+                if kept:
+                    kept.check()
                 # Extract and tag, a few units at a time; merge the manifests that are ready.
                 checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
-                with summary.timed("load the model"):
-                    tagger = Tagger.load(checkpoint, channels, device, dtype, batch_size)
-                summary.computed_on = tagger.describe()
+                request = TaggerRequest(checkpoint, channels, device, dtype, batch_size)
+                executor = LocalExecutor(kept)
+                with summary.timed("find the model"):
+                    tagger = executor.load(request)
+                summary.computed_on = tagger.computes_on
                 log.info("the model computes on %s", summary.computed_on)
                 with on_terminal(log.info) as shown:
-                    units = tag_units(videos, tagger, folder)
+                    units = tag_units(videos, tagger, executor, Answer())
                     for unit in track(units, summary.videos, [shown, ProgressArtifact()]):
                         videos.settle(unit.settled())
                         summary.count_unit(unit)
                         merging.up_to(unit.manifest)
                         for note in unit.notes():
                             log.warning(note)
-                        if no_cache:
-                            forget_clips(unit.extracted, tagger.window, folder)
             with summary.timed("finish the manifests"):
                 for merged in merging.finish():
                     summary.count_merged(merged)
-            if not no_cache:
-                _prune(folder, cache_days)
+            if kept:
+                _prune(kept, cache_days)
     except ConfigurationError as error:
         return Misconfigured(str(error), summary.as_dict()).state()
     summary.seconds = round(time.monotonic() - started, 3)
@@ -183,33 +184,10 @@ def _require_store(url: str) -> None:
         raise ConfigurationError(f"{shown_url(url)} cannot be opened: {error.reason}.") from error
 
 
-@contextmanager
-def _cache_folder(cache: str | None, no_cache: bool) -> Iterator[str]:
-    """Where clips and tags are kept; without a cache, as long as the run lasts."""
-    if not no_cache:
-        yield absolute(cache or default_cache())
-        return
-    folder = tempfile.mkdtemp(prefix="video-audio-tags-")
-    # At exit too: a run that is stopped may end before it gets to the line below.
-    remove = partial(_remove, folder)
-    atexit.register(remove)
-    try:
-        yield folder
-    finally:
-        remove()
-        atexit.unregister(remove)
-
-
-def _remove(folder: str) -> None:
-    """Remove a folder in which threads may still write: under another name they find it no more."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(Path(folder).rename(f"{folder}.removed"), ignore_errors=True)
-
-
-def _prune(cache: str, days: int) -> None:
+def _prune(cache: Cache, days: int) -> None:
     log = get_run_logger()
     try:
-        pruned = Cache(cache).prune_if_due(days)
+        pruned = cache.prune_if_due(days)
     except TransientError as error:
         log.warning("%s; it is pruned another time", error)
         return

@@ -1,7 +1,7 @@
 """The content-addressed cache: what was extracted and tagged, kept between runs and machines.
 
 An entry is named by a hash of everything that decides its content (the video's identity and the
-settings; for tags the model too), so a changed batch size, device or manifest still finds it, and
+settings; for scores the model too), so a changed batch size, device or manifest still finds it, and
 nothing in it is ever out of date. It is plain bytes behind a checksum, never a pickle: a shared
 bucket cannot run code here, and a damaged entry is a miss.
 """
@@ -12,17 +12,18 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import ConfigurationError, StorageError, TransientError
+from tasks.packs import Packs
 from tasks.shown import shown_url
 from tasks.storage import resolve, translated
 
@@ -31,12 +32,18 @@ _DIGEST_SIZE = _DIGEST().digest_size
 
 # An entry, or what a killed run left of one. Whatever else lies in the folder is somebody else's:
 # it is not counted, and above all not removed.
-_ENTRY = re.compile(r"(?:clips|tags)-\d+/([0-9a-f]{2})/\1[0-9a-f]{62}(?:\.[0-9a-f]{32})?")
+_ENTRY = re.compile(
+    r"(?:clips|tags)-\d+/([0-9a-f]{2})/\1[0-9a-f]{62}(?:\.[0-9a-f]{32})?"
+    r"|scores-\d+/[0-9a-f]{32}\.(?:pack|tmp)"
+)
 
 _SECONDS_BETWEEN_PRUNINGS = 86_400
 _TOUCH_SECONDS = 86_400
 _LISTERS = 16  # listing is waiting for the storage
 _PROBE = "probe"
+_SCORES = "scores-1"
+
+Keep = Literal["auto", "clips", "tags"]
 
 
 def default_cache() -> str:
@@ -65,8 +72,9 @@ class Entry(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Clips or tags, with the version of their format."""
-        return self.path.split("/")[-3]
+        """Clips or scores, with the version of their format."""
+        kinds: list[str] = re.findall(r"/([a-z]+-\d+)/", self.path)
+        return kinds[-1]
 
 
 @dataclass(frozen=True)
@@ -91,12 +99,15 @@ class Cache:
 
     Args:
         url: the folder; any fsspec URL.
+        keep: what a video leaves there: ``tags`` only what the model said of it, ``clips`` its
+            sound too, ``auto`` its sound where the folder is local.
 
     Attributes:
+        keeps_clips: whether clips are looked up and kept.
         trouble: why the last entry that could not be written was not, or None.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, keep: Keep = "auto") -> None:
         self.url = url
         self.trouble: str | None = None
         try:
@@ -106,6 +117,8 @@ class Cache:
                 f"{shown_url(url)} cannot be opened: {error.reason}."
             ) from error
         self.is_local = isinstance(self._fs, LocalFileSystem)
+        self.keeps_clips = keep == "clips" or (keep == "auto" and self.is_local)
+        self._packs = Packs(f"{url}/{_SCORES}")
 
     def check(self) -> None:
         """Write an entry and read it back: what is wrong with the store fails here.
@@ -156,10 +169,25 @@ class Cache:
         except StorageError as error:
             self.trouble = error.reason
 
-    def remove(self, key: str) -> None:
-        """Remove an entry, if it is there."""
-        with suppress(StorageError), translated():
-            self._fs.rm_file(f"{self._root}/{key}")
+    def find_packed(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the contents of those keys that are in a pack.
+
+        Raises:
+            TransientError: the storage did not answer.
+        """
+        try:
+            return self._packs.get(keys)
+        except StorageError as error:
+            if error.transient:
+                raise TransientError(f"the cache cannot be read: {error.reason}") from error
+            return {}
+
+    def put_packed(self, contents: Mapping[str, bytes]) -> None:
+        """Write some contents as one object, if the store takes it."""
+        try:
+            self._packs.put(contents)
+        except StorageError as error:
+            self.trouble = error.reason
 
     def entries(self) -> Iterator[Entry]:
         """Yield what is in the cache, folder by folder so that memory stays flat.
@@ -168,9 +196,8 @@ class Cache:
             TransientError: the storage did not answer.
         """
         with _reported("listed"), ThreadPoolExecutor(_LISTERS, thread_name_prefix="list") as pool:
-            folders = [
-                folder for kind in self._folders(self._root) for folder in self._folders(kind)
-            ]
+            kinds = self._folders(self._root)
+            folders = [*kinds, *(folder for kind in kinds for folder in self._folders(kind))]
             for found in pool.map(self._files, folders):
                 yield from found
 

@@ -16,6 +16,7 @@ failure of a video, to the refusal of a manifest, or to a configuration that can
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from tasks.shown import shown, shown_url
 
@@ -73,6 +74,13 @@ class Failure:
     kind: FailureKind
     reason: str
     content: str | None = None
+
+    @classmethod
+    def of(cls, url: str, error: BaseException) -> Self:
+        """Record what was raised about a video; what nobody expected is ``internal``."""
+        if isinstance(error, VideoError | StorageError | TransientError):
+            return cls(url, error.kind, error.reason)
+        return cls(url, FailureKind.INTERNAL, explained(error))
 
     @property
     def is_transient(self) -> bool:

@@ -2,10 +2,14 @@
 
 import struct
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+
+Activation = Literal["sigmoid", "softmax", "none"]
+"""What makes probabilities of logits. ``sigmoid``: any number of labels may apply; ``softmax``:
+exactly one does; ``none``: they are probabilities already."""
 
 _MAGIC = b"SCR1"
 _HEAD = struct.Struct("<4sII")  # magic, windows, labels

@@ -10,7 +10,8 @@ code here. A unit that came out of the cache ends in a state named ``Cached`` al
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
 
 from prefect import State, Task
 from prefect.cache_policies import NO_CACHE
@@ -19,21 +20,88 @@ from prefect.runtime import task_run
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
-from tasks.errors import (
-    ConfigurationError,
-    Failure,
-    FailureKind,
-    StorageError,
-    TransientError,
-    VideoError,
-    explained,
-)
+from tasks.errors import ConfigurationError, Failure, TransientError
+from tasks.identify import Video
+from tasks.scores import VideoScores
+
+UNITS_IN_FLIGHT = 3
+"""One is tagged, one waits for that, one is extracted."""
 
 RETRIES = 3
 """Retries of a unit in which a store did not answer: after 5, 10 and 20 seconds."""
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
+
+Clips = Sequence[tuple[float, bytes]]
+"""Of each window of a video its start in seconds and its sound, as
+:meth:`tasks.audio.clip.Clip.from_bytes` reads it; none when there is no sound."""
+
+
+@dataclass
+class ExtractedVideo:
+    """What was extracted of a video.
+
+    Attributes:
+        video: which.
+        clips: its windows.
+        cached: the clip was in the cache, nothing was read of the video.
+        bytes_read: what was read of the video.
+        note: what had to be left out of a damaged video.
+    """
+
+    video: Video
+    clips: Clips
+    cached: bool = False
+    bytes_read: int = 0
+    note: str | None = None
+
+
+@dataclass
+class ExtractedUnit:
+    """What came of the videos of one unit: each is in one of the first three.
+
+    Attributes:
+        known: the scores of videos that were tagged before.
+        extracted: the videos with a clip.
+        failed: the others.
+        unkept: why clips could not be written to the cache, if some could not.
+    """
+
+    known: dict[str, VideoScores] = field(default_factory=dict)
+    extracted: list[ExtractedVideo] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    unkept: str | None = None
+
+    def urls(self) -> set[str]:
+        """Return the videos that are done: a second try leaves them out."""
+        return self.known.keys() | {one.video.url for one in self.extracted}
+
+    def add(self, earlier: Self) -> None:
+        """Add what an earlier try has done."""
+        self.known |= earlier.known
+        self.extracted += earlier.extracted
+        self.unkept = self.unkept or earlier.unkept
+
+    def drop_clips(self) -> None:
+        """Free the memory of the clips: whoever holds the unit longer needs them no more."""
+        for one in self.extracted:
+            one.clips = ()
+
+
+@dataclass
+class TaggedUnit:
+    """What came of the videos of one unit.
+
+    Attributes:
+        scores: video URL to what the model said; a video without sound has no window.
+        failed: the videos that have none.
+        unkept: why scores could not be written to the cache, if they could not.
+    """
+
+    scores: dict[str, VideoScores] = field(default_factory=dict)
+    failed: list[Failure] = field(default_factory=list)
+    unkept: str | None = None
 
 
 def unit_size(device: str) -> int:
@@ -53,14 +121,7 @@ def attempt(url: str, step: Callable[[], Result]) -> Result | Failure:
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - a library may raise anything
-        return failure(url, error)
-
-
-def failure(url: str, error: BaseException) -> Failure:
-    """Record what was raised about a video; what nobody expected is ``internal``."""
-    if isinstance(error, VideoError | StorageError | TransientError):
-        return Failure(url, error.kind, error.reason)
-    return Failure(url, FailureKind.INTERNAL, explained(error))
+        return Failure.of(url, error)
 
 
 def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Unit]:

@@ -29,14 +29,6 @@ def test_what_was_put_is_got(cache: Cache) -> None:
     assert cache.get(key) == b""
 
 
-def test_an_entry_that_was_removed_is_a_miss(cache: Cache) -> None:
-    key = entry_key("clips-1", "video", 1)
-    cache.put(key, b"sound")
-    cache.remove(key)
-    cache.remove(key)
-    assert cache.get(key) is None
-
-
 def test_everything_that_decides_the_content_is_in_the_key() -> None:
     keys = {
         entry_key("clips-1", "video", 1),

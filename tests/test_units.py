@@ -1,6 +1,5 @@
 """Units: whatever one video does costs that video, in the extraction and in the tagging."""
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,23 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks import extract
+from tasks import identify as identification
 from tasks.audio.clip import Clip
-from tasks.audio.window import Window
 from tasks.cache import Cache
 from tasks.errors import ConfigurationError, FailureKind
-from tasks.extract import Video, clip_key, extract_unit
+from tasks.extract import extract_unit
+from tasks.identify import Video
+from tasks.kept import clip_key
 from tasks.model import CheckpointId
 from tasks.storage import identify
-from tasks.tag import Tagger, tag_unit
+from tasks.tag import Logits, tag_unit
+from tasks.tagger import Tagger, TaggerRequest
+from tasks.units import TaggedUnit
 from tests.audio.media import tone, write_media
 from tests.flows.conftest import DEMO_MODEL
 from tests.web import serving
 
 # S3 first: the decoder processes take over the environment that they are started in.
 pytestmark = pytest.mark.usefixtures("s3")
-
-WINDOW = Window(16_000, 16_000)
 
 
 @pytest.fixture
@@ -36,6 +36,15 @@ def good(tmp_path: Path) -> str:
 def cache(tmp_path: Path) -> Cache:
     (tmp_path / "cache").mkdir()
     return Cache(str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def tagger() -> Tagger:
+    return Tagger.find(TaggerRequest(CheckpointId(DEMO_MODEL), "mix", "cpu", "float32", 2))
+
+
+def label(tagged: TaggedUnit, url: str, tagger: Tagger) -> str:
+    return tagger.labels[int(tagged.scores[url].top[0])]
 
 
 @pytest.mark.parametrize(
@@ -56,28 +65,28 @@ def cache(tmp_path: Path) -> Cache:
     ],
 )
 def test_a_url_that_no_library_takes_costs_itself(
-    url: str, good: str, cache: Cache, tmp_path: Path
+    url: str, good: str, tagger: Tagger, cache: Cache, tmp_path: Path
 ) -> None:
     (tmp_path / "not.zip").write_bytes(b"PK\3\4 and no more")
     (tmp_path / "not.tar").write_bytes(bytes(700))
     odd = url.format(folder=tmp_path)
-    unit = extract_unit([odd, good], WINDOW, cache)
+    unit = extract_unit([odd, good], tagger, cache)
     assert [clip.video.url for clip in unit.extracted] == [good]
     [failure] = unit.failed
     assert (failure.url, bool(failure.reason)) == (odd, True)
 
 
 def test_a_store_that_hangs_costs_its_own_videos(
-    good: str, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    good: str, tagger: Tagger, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hang(environ: object, start_response: object) -> list[bytes]:
         time.sleep(5)
         return []
 
-    monkeypatch.setattr(extract, "IDENTIFY_SECONDS", 1.0)
+    monkeypatch.setattr(identification, "IDENTIFY_SECONDS", 1.0)
     with serving(hang) as web:
         started = time.monotonic()
-        unit = extract_unit([f"{web}/{number}.mp4" for number in range(40)] + [good], WINDOW, cache)
+        unit = extract_unit([f"{web}/{number}.mp4" for number in range(40)] + [good], tagger, cache)
         assert time.monotonic() - started < 5
     assert [clip.video.url for clip in unit.extracted] == [good]
     assert {failure.kind for failure in unit.failed} == {FailureKind.UNREACHABLE}
@@ -85,27 +94,24 @@ def test_a_store_that_hangs_costs_its_own_videos(
 
 
 def test_requests_that_never_end_are_bounded(good: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract, "IDENTIFY_SECONDS", 0.2)
-    monkeypatch.setattr(extract._requests, "acquire", lambda timeout: False)
-    [failure] = extract.identify_videos([good])
+    monkeypatch.setattr(identification, "IDENTIFY_SECONDS", 0.2)
+    monkeypatch.setattr(identification._requests, "acquire", lambda timeout: False)
+    [failure] = identification.identify_videos([good])
     assert not isinstance(failure, Video)
     assert failure.is_transient
 
 
-def test_an_entry_that_is_no_clip_is_extracted_again(good: str, cache: Cache) -> None:
+def test_an_entry_that_is_no_clip_is_extracted_again(
+    good: str, tagger: Tagger, cache: Cache
+) -> None:
     """With the right checksum, as only another writer of a shared cache can make it."""
-    key = clip_key(Video(good, identify(good)), WINDOW)
+    key = clip_key(Video(good, identify(good)), tagger.window)
     nan = Clip(np.ones(16_000, np.int16), float("nan"), 16_000).to_bytes()
     for content in (b"", b"short", nan, nan[:-1], b"CLP1" + nan[4:]):
         cache.put(key, content)
-        unit = extract_unit([good], WINDOW, cache)
+        unit = extract_unit([good], tagger, cache)
         assert [clip.cached for clip in unit.extracted] == [False]
-    assert [clip.cached for clip in extract_unit([good], WINDOW, cache).extracted] == [True]
-
-
-@pytest.fixture
-def tagger() -> Tagger:
-    return Tagger.load(CheckpointId(DEMO_MODEL), "mix", "cpu", "float32", 2)
+    assert [clip.cached for clip in extract_unit([good], tagger, cache).extracted] == [True]
 
 
 class Odd:
@@ -113,15 +119,14 @@ class Odd:
 
     def __init__(self, tagger: Tagger, odd: int, answer: BaseException | None) -> None:
         self.tagger, self.odd, self.answer = tagger, odd, answer
-        self.window = tagger.window
-        self.tag_key = tagger.tag_key
+        self.score_key = tagger.score_key
 
-    def predict(self, clips: Iterable[Clip]) -> Iterator[str | None]:
+    def predict(self, clips: Iterable[Clip]) -> Iterator[Logits | None]:
         for clip in clips:
             if len(clip.samples) == self.odd and self.answer is not None:
                 raise self.answer
-            [label] = self.tagger.predict([clip])
-            yield None if len(clip.samples) == self.odd else label
+            [logits] = self.tagger.predict([clip])
+            yield None if len(clip.samples) == self.odd else logits
 
 
 @pytest.mark.parametrize("answer", [None, RuntimeError("a kernel failed")])
@@ -132,38 +137,69 @@ def test_a_clip_on_which_the_model_fails_costs_that_video(
         str(write_media(tmp_path / f"{n}.wav", tone(1 + n / 10, 16_000), 16_000, "pcm_s16le"))
         for n in range(5)
     ]
-    unit = extract_unit(urls, tagger.window, cache)
+    unit = extract_unit(urls, tagger, cache)
     odd = Odd(tagger, 19_200, answer)
     tagged = tag_unit(unit, odd, cache)  # type: ignore[arg-type]
-    assert set(tagged.labels) == set(urls) - {urls[2]}
+    assert set(tagged.scores) == set(urls) - {urls[2]}
     [failure] = tagged.failed
     assert (failure.url, failure.kind) == (urls[2], FailureKind.INTERNAL)
     assert "a kernel failed" in failure.reason or "NaN" in failure.reason
 
 
 def test_a_model_that_cannot_tag_ends_the_run(tagger: Tagger, cache: Cache, good: str) -> None:
-    unit = extract_unit([good], tagger.window, cache)
+    unit = extract_unit([good], tagger, cache)
     odd = Odd(tagger, 16_000, ConfigurationError("One clip does not fit in memory."))
     with pytest.raises(ConfigurationError):
         tag_unit(unit, odd, cache)  # type: ignore[arg-type]
 
 
-def test_a_label_that_is_no_text_is_computed_again(tagger: Tagger, cache: Cache, good: str) -> None:
-    unit = extract_unit([good], tagger.window, cache)
-    [label] = tag_unit(unit, tagger, cache).labels.values()
-    for content in (b"not json", json.dumps(["Speech"]).encode(), b"\xff", b""):
-        cache.put(tagger.tag_key(unit.extracted[0].video), content)
-        tagged = tag_unit(unit, tagger, cache)
-        assert (tagged.labels, tagged.computed) == ({good: label}, 1)
+def test_scores_that_are_damaged_are_computed_again(
+    tagger: Tagger, cache: Cache, good: str
+) -> None:
+    unit = extract_unit([good], tagger, cache)
+    first = tag_unit(unit, tagger, cache).scores[good]
+    for content in (b"not scores", first.to_bytes()[:-1], b"", b"SCR1" + b"\xff" * 100):
+        cache.put_packed({tagger.score_key(unit.extracted[0].video): content})
+        again = extract_unit([good], tagger, cache)
+        assert (len(again.known), len(again.extracted)) == (0, 1)
+        assert tag_unit(again, tagger, cache).scores[good].to_bytes() == first.to_bytes()
+    assert set(extract_unit([good], tagger, cache).known) == {good}
+
+
+def test_a_video_without_sound_is_known_too(tagger: Tagger, cache: Cache, tmp_path: Path) -> None:
+    silent = str(write_media(tmp_path / "none.wav", tone(0.001, 16_000), 16_000, "pcm_s16le"))
+    for expected_known in (0, 1):
+        unit = extract_unit([silent], tagger, cache)
+        assert len(unit.known) == expected_known
+        assert len(tag_unit(unit, tagger, cache).scores[silent]) == 0
+
+
+def test_without_a_cache_nothing_is_written(tagger: Tagger, good: str, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    unit = extract_unit([good], tagger, None)
+    assert label(tag_unit(unit, tagger, None), good, tagger) == "Sine wave"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_unit_keeps_one_object_and_clips_where_that_is_asked_for(
+    tagger: Tagger, good: str, tmp_path: Path
+) -> None:
+    for keep, kinds in (("tags", {"scores-1"}), ("clips", {"scores-1", "clips-2"})):
+        folder = tmp_path / keep
+        folder.mkdir()
+        cache = Cache(str(folder), keep)  # type: ignore[arg-type]
+        tag_unit(extract_unit([good], tagger, cache), tagger, cache)
+        assert {entry.kind for entry in cache.entries()} == kinds
+        assert len(list(cache.entries())) == len(kinds)
 
 
 def test_a_cache_that_takes_nothing_more_costs_only_time(
     tagger: Tagger, cache: Cache, good: str, tmp_path: Path
 ) -> None:
     (tmp_path / "cache" / "clips-2").write_text("in the way")
-    (tmp_path / "cache" / "tags-2").write_text("in the way")
-    unit = extract_unit([good], tagger.window, cache)
+    (tmp_path / "cache" / "scores-1").write_text("in the way")
+    unit = extract_unit([good], tagger, cache)
     tagged = tag_unit(unit, tagger, cache)
-    assert tagged.labels == {good: "Sine wave"}
+    assert label(tagged, good, tagger) == "Sine wave"
     assert unit.unkept is not None
     assert tagged.unkept is not None

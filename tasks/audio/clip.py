@@ -33,6 +33,11 @@ class Clip:
     peak: float
     sampling_rate: int
 
+    @classmethod
+    def empty(cls, sampling_rate: int) -> Self:
+        """Return the clip of a video without sound."""
+        return cls(np.zeros(0, np.int16), 0.0, sampling_rate)
+
     @property
     def is_empty(self) -> bool:
         return self.samples.size == 0

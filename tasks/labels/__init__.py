@@ -4,10 +4,11 @@ Nothing here needs the model: another aggregate, label map or threshold is compu
 logits.
 """
 
-from tasks.labels.activation import Activation, activation_of
+from tasks.labels.activation import activation_of
 from tasks.labels.answer import Answer, roll_up, video_tags
 from tasks.labels.label_map import LabelMap
 from tasks.labels.provenance import parse_provenance, provenance
+from tasks.scores import Activation
 
 __all__ = [
     "Activation",

@@ -1,13 +1,11 @@
 """How logits become probabilities."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Activation = Literal["sigmoid", "softmax", "none"]
-"""``sigmoid``: any number of labels may apply; ``softmax``: exactly one does; ``none``: the numbers
-are probabilities already."""
+from tasks.scores import Activation
 
 Probabilities = npt.NDArray[np.float64]  # shape (windows, labels)
 

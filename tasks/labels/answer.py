@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.errors import ConfigurationError
-from tasks.labels.activation import Activation, Probabilities, probabilities
+from tasks.labels.activation import Probabilities, probabilities
 from tasks.labels.label_map import LabelMap
 from tasks.labels.timeline import timeline
-from tasks.scores import VideoScores
+from tasks.scores import Activation, VideoScores
 from tasks.tags import EMPTY, Score, VideoTags
 
 Aggregate = Literal["mean", "max"]

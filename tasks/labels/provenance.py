@@ -57,7 +57,7 @@ _PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in ";=%")
 
 def _model(checkpoint: Checkpoint) -> str:
     """The name and revision; of a local folder, whose path differs by machine, name and content."""
-    named, fingerprint = checkpoint.id.hf_ast, checkpoint.fingerprint
+    named, fingerprint = checkpoint.named.hf_ast, checkpoint.fingerprint
     algorithm, _, digest = fingerprint.partition(":")
     if algorithm != "sha256":
         return fingerprint

@@ -7,6 +7,8 @@ needed: a run that has nothing to do, or that is misspelt, does not wait for the
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tasks.scores import Activation
+
 DEFAULT_CHECKPOINT = "MIT/ast-finetuned-audioset-10-10-0.4593"
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -37,15 +39,19 @@ class Checkpoint:
     """A checkpoint that was found; its weights are not loaded.
 
     Attributes:
-        id: its name.
+        named: as the user names it.
         fingerprint: changes when anything changes that decides its logits.
         sampling_rate: of its input, in Hz.
         num_samples: length of its input.
+        labels: the names of its logits, in order.
+        activation: what makes probabilities of its logits.
         extractor: its feature extractor; transformers has no type for all of them.
     """
 
-    id: CheckpointId
+    named: CheckpointId
     fingerprint: str
     sampling_rate: int
     num_samples: int
+    labels: tuple[str, ...]
+    activation: Activation
     extractor: Any

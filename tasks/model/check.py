@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from tasks.errors import ConfigurationError, explained
-from tasks.labels.activation import Activation, activation_of
+from tasks.labels.activation import activation_of
+from tasks.scores import Activation
 
 if TYPE_CHECKING:
     from tasks.model.classifier import Classifier
@@ -40,7 +41,7 @@ def check(classifier: "Classifier") -> None:
     Raises:
         ConfigurationError: it fails on these sounds, or its answers are not finite.
     """
-    name = classifier.checkpoint.id.hf_ast
+    name = classifier.checkpoint.named.hf_ast
     clips = _probes(classifier.checkpoint.num_samples, classifier.checkpoint.sampling_rate)
     alone = torch.cat([_answer(classifier, clip, name) for clip in clips])
     # Clips of one length, and of several: a batch is put together in another way then.

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import ASTFeatureExtractor, AutoConfig, AutoFeatureExtractor
 
 from tasks.errors import ConfigurationError
+from tasks.labels.activation import activation_of
 from tasks.model import Checkpoint, CheckpointId
 from tasks.model.features import SAMPLING_RATE, samples_for
 
@@ -41,7 +42,16 @@ def find_checkpoint(named: CheckpointId) -> Checkpoint:
         raise ConfigurationError(
             f"{named.hf_ast} is not an audio model: its feature extractor has no sampling rate"
         )
-    return Checkpoint(named, _fingerprint(named, config), int(rate), _window(extractor), extractor)
+    labels = tuple(config.id2label[row] for row in range(config.num_labels))
+    return Checkpoint(
+        named,
+        _fingerprint(named, config),
+        int(rate),
+        _window(extractor),
+        labels,
+        activation_of(config).activation,
+        extractor,
+    )
 
 
 def is_ast(extractor: object) -> bool:

@@ -1,4 +1,4 @@
-"""The audio classifier: loaded once a process, predicts in batches.
+"""The audio classifier: loaded once a process, computes logits in batches.
 
 How a batch travels::
 
@@ -7,7 +7,7 @@ How a batch travels::
     copy stream                upload 1  upload 2  upload 3
     GPU                                  compute 1   compute 2   compute 3
 
-Starting is quick on a GPU: nothing waits for it but the calling thread, for the labels. On a CPU
+Starting is quick on a GPU: nothing waits for it but the calling thread, for the logits. On a CPU
 the model thread computes, and stacking is all that goes on beside it.
 """
 
@@ -21,36 +21,37 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import AutoModelForAudioClassification
 from transformers.utils.logging import disable_progress_bar
 
 from tasks.errors import ConfigurationError
-from tasks.labels.activation import Activation
 from tasks.model import Checkpoint, Dtype
 from tasks.model.batch import Batch, Sound, Waveform, to_float
 from tasks.model.check import check, to_logits
 from tasks.model.checkpoint import explained, is_ast
 from tasks.model.device import choose_batch_size, choose_device, choose_dtype
 from tasks.model.features import LogMelFeatures
+from tasks.scores import Activation
 
 log = logging.getLogger(__name__)
+
+Logits = NDArray[np.float32]
 
 disable_progress_bar()  # of transformers: a bar for a model that loads in a second
 
 # Batches that a caller has under way: one is computed, the next is stacked and uploaded.
 _UNDER_WAY = 2
 
-_NOT_FINITE = -1  # in place of the row of a top label
-
 
 class Classifier:
-    """A model with its features: clips in, logits or labels out.
+    """A model with its features: clips in, logits out.
 
     Safe to call from several threads; one batch is computed at a time.
 
     Attributes:
-        labels: the model's, by row of its logits.
         batch_size: clips in a batch where the caller names no number.
         one_at_a_time: whether a batch would change the model's answers: see :mod:`.check`.
         undoes: the activation that the model has applied to its logits already.
@@ -70,8 +71,6 @@ class Classifier:
         self.checkpoint = checkpoint
         self.device, self.dtype = device, dtype
         self.batch_size = choose_batch_size(device)
-        config = model.config
-        self.labels: list[str] = [config.id2label[row] for row in range(config.num_labels)]
         extractor = checkpoint.extractor
         self._features = LogMelFeatures(extractor, device) if is_ast(extractor) else None
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
@@ -80,31 +79,19 @@ class Classifier:
         # then there once, and one batch is computed at a time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
-    @property
-    def dtype_name(self) -> Dtype:
-        return "bfloat16" if self.dtype == torch.bfloat16 else "float32"
-
-    def describe(self) -> str:
-        """Say in a few words what computes, and in what: ``NVIDIA H100, bfloat16``."""
-        on_gpu = self.device.type == "cuda"
-        name = torch.cuda.get_device_name(self.device) if on_gpu else "CPU"
-        return f"{name}, {self.dtype_name}"
-
     def predict(
         self, clips: Iterable[Sound], batch_size: int | None = None
-    ) -> Iterator[str | None]:
-        """Yield the top label of each clip, in order, as soon as its batch is computed.
-
-        Sigmoid and softmax both keep the order of the logits, so neither is computed.
+    ) -> Iterator[Logits | None]:
+        """Yield the logits of each clip, in order, as soon as its batch is computed.
 
         Args:
             clips: mono, at the checkpoint's sampling rate, at least 25 ms long. They are taken as
-                they are needed, at most two batches ahead of the labels.
-            batch_size: clips in a batch; changes no label.
+                they are needed, at most two batches ahead of the answers.
+            batch_size: clips in a batch; changes no answer.
 
         Yields:
-            None for a clip whose logits are not all finite: that clip is at fault, since the
-            weights were checked when they were loaded.
+            float32, shape ``(labels,)``; None for a clip whose logits are not all finite: that
+            clip is at fault, since the weights were checked when they were loaded.
 
         Raises:
             ConfigurationError: one clip does not fit in the device's memory.
@@ -114,9 +101,9 @@ class Classifier:
         while batch := list(islice(remaining, batch_size or self.batch_size)):
             under_way.append(self._thread.submit(self._answer, self._stack(batch)))
             if len(under_way) == _UNDER_WAY:
-                yield from self._labels(under_way.popleft())
+                yield from under_way.popleft().result().rows()
         for answer in under_way:
-            yield from self._labels(answer)
+            yield from answer.result().rows()
 
     def logits(self, clips: Sequence[Sound]) -> torch.Tensor:
         """Return the logits of one batch as float32 on the CPU, shape (clips, labels)."""
@@ -127,18 +114,14 @@ class Classifier:
             return [to_float(clip) for clip in clips]
         return Batch.stack(clips, self.checkpoint.num_samples, self.device)
 
-    def _labels(self, answer: Future["_Answer"]) -> Iterator[str | None]:
-        for row in answer.result().rows():
-            yield None if row == _NOT_FINITE else self.labels[row]
-
     @torch.inference_mode()
     def _answer(self, batch: Batch | list[Waveform]) -> "_Answer":
         logits = self._compute(batch)
-        rows = torch.where(logits.isfinite().all(-1), logits.argmax(-1), _NOT_FINITE)
         if self.device.type != "cuda":
-            return _Answer(rows)
+            return _Answer(logits)
+        on_host = torch.empty(logits.shape, pin_memory=True)
+        on_host.copy_(logits, non_blocking=True)
         ready = torch.cuda.Event(blocking=True)  # sleeps while it waits, where others spin
-        on_host = rows.to("cpu", non_blocking=True)
         ready.record(torch.cuda.current_stream(self.device))
         return _Answer(on_host, ready)
 
@@ -186,17 +169,19 @@ class Classifier:
 
 @dataclass(frozen=True)
 class _Answer:
-    """The rows of the top labels of a batch, perhaps still being computed."""
+    """The logits of a batch, perhaps still being computed."""
 
-    tensor: torch.Tensor
+    logits: torch.Tensor
     ready: torch.cuda.Event | None = None
 
-    def rows(self) -> list[int]:
+    def rows(self) -> Iterator[Logits | None]:
         if self.ready is not None:
             self.ready.synchronize()
-        rows: list[int] = self.tensor.tolist()
-        return rows
+        for row in self.logits.numpy():
+            yield row if np.isfinite(row).all() else None
 
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 _load_lock = threading.Lock()
 
@@ -209,7 +194,7 @@ def load_classifier(checkpoint: Checkpoint, device: str, dtype: Dtype) -> Classi
     """
     chosen = choose_device(device)
     with _load_lock:  # lru_cache alone lets two threads load at the same time
-        return _load(_Key(checkpoint), chosen, choose_dtype(dtype, chosen))
+        return _load(_Key(checkpoint), chosen, _DTYPES[choose_dtype(dtype, chosen)])
 
 
 class _Key:
@@ -227,7 +212,7 @@ class _Key:
 
 @functools.lru_cache(maxsize=1)
 def _load(key: _Key, device: torch.device, dtype: torch.dtype) -> Classifier:
-    named = key.checkpoint.id
+    named = key.checkpoint.named
     with explained(named):
         # SDPA attention is what transformers takes by itself wherever the model has it.
         model, info = AutoModelForAudioClassification.from_pretrained(

@@ -31,14 +31,20 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: Dtype, device: torch.device) -> torch.dtype:
-    """Return the type of this name; ``auto`` is bfloat16 where the device has instructions for it.
+def choose_dtype(name: Dtype, device: torch.device) -> Dtype:
+    """Return ``bfloat16`` for ``auto`` where the device has instructions for it, else ``float32``.
 
-    Elsewhere bfloat16 is converted to float32 and back, and slower than float32.
+    Without them bfloat16 is converted to float32 and back, and slower than float32.
     """
     if name == "auto":
-        return torch.bfloat16 if _computes_in_bfloat16(device) else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+        return "bfloat16" if _computes_in_bfloat16(device) else "float32"
+    return name
+
+
+def describe(device: torch.device, dtype: Dtype) -> str:
+    """Say in a few words what computes, and in what: ``NVIDIA H100, bfloat16``."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return f"{name}, {dtype}"
 
 
 def _computes_in_bfloat16(device: torch.device) -> bool:

@@ -7,15 +7,16 @@ import pytest
 from flows.pipeline import UnitOutcome
 from flows.summary import Summary
 from tasks.errors import Failure, FailureKind
-from tasks.extract import ClipHandle, Video
+from tasks.identify import Video
 from tasks.storage import Identity
+from tasks.units import ExtractedVideo
 
 URL = "https://me:SECRET@h/\x1b[31ma.mp4?X-Amz-Signature=SECRET"
 REASON = f"refused by {URL} \u202e"
 
 
 def outcome() -> UnitOutcome:
-    clip = ClipHandle(Video(URL, Identity(1, "a")), empty=False, cached=False, note=REASON)
+    clip = ExtractedVideo(Video(URL, Identity(1, "a")), [], note=REASON)
     failure = Failure(URL, FailureKind.CORRUPT, REASON)
     return UnitOutcome(0, extracted=[clip], failed=[failure])
 

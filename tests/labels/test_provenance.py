@@ -12,7 +12,7 @@ LOCAL = f"sha256:{'0123456789abcdef' * 4}"
 
 
 def checkpoint(name: str = HUB, fingerprint: str = f"{HUB}@f826b80") -> Checkpoint:
-    return Checkpoint(CheckpointId(name), fingerprint, 16_000, 164_080, None)
+    return Checkpoint(CheckpointId(name), fingerprint, 16_000, 164_080, (), "sigmoid", None)
 
 
 def of(**changed: Any) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tasks.audio.decode import decode
 from tasks.audio.window import Window
 from tasks.errors import ConfigurationError
 from tasks.model import Checkpoint, CheckpointId, Dtype
+from tasks.model.batch import Sound
 from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier, load_classifier
 from tasks.model.features import samples_for
@@ -40,10 +41,18 @@ def load(folder: Path) -> Classifier:
     return load_classifier(find(folder), "cpu", "float32")
 
 
+def tops(
+    classifier: Classifier, clips: Iterable[Sound], batch_size: int | None = None
+) -> list[int | None]:
+    """The row of the top label of each clip."""
+    answers = classifier.predict(clips, batch_size)
+    return [None if logits is None else int(logits.argmax()) for logits in answers]
+
+
 def test_rate_window_and_labels_come_from_the_checkpoint(checkpoint_folder: Path) -> None:
     checkpoint = find(checkpoint_folder)
     assert (checkpoint.sampling_rate, checkpoint.num_samples) == (16_000, samples_for(128))
-    assert load(checkpoint_folder).labels == ["Speech", "Music", "Noise"]
+    assert checkpoint.labels == ("Speech", "Music", "Noise")
 
 
 def test_logits_are_those_of_transformers(checkpoint_folder: Path) -> None:
@@ -55,8 +64,7 @@ def test_logits_are_those_of_transformers(checkpoint_folder: Path) -> None:
         expected = model(**inputs).logits
     classifier = load(checkpoint_folder)
     torch.testing.assert_close(classifier.logits(clips), expected, atol=5e-3, rtol=0)
-    labels = [classifier.labels[row] for row in expected.argmax(-1).tolist()]
-    assert list(classifier.predict(clips)) == labels
+    assert tops(classifier, clips) == expected.argmax(-1).tolist()
 
 
 def test_attention_is_sdpa(checkpoint_folder: Path) -> None:
@@ -162,8 +170,8 @@ def test_nan_costs_its_own_clip_alone(checkpoint_folder: Path, batch_size: int) 
     good, other = noises(9_000, 5_000)
     loud = Clip(good.samples, 1e38, good.sampling_rate)
     classifier = load(checkpoint_folder)
-    alone = list(classifier.predict([good, other]))
-    assert list(classifier.predict([good, loud, other], batch_size)) == [alone[0], None, alone[1]]
+    alone = tops(classifier, [good, other])
+    assert tops(classifier, [good, loud, other], batch_size) == [alone[0], None, alone[1]]
 
 
 def test_clips_are_taken_as_they_are_needed(checkpoint_folder: Path) -> None:
@@ -182,12 +190,10 @@ def test_clips_are_taken_as_they_are_needed(checkpoint_folder: Path) -> None:
 def test_many_threads_get_their_own_answers(make_checkpoint: MakeCheckpoint) -> None:
     classifier = load(make_checkpoint(labels=tuple(f"label {row}" for row in range(50)), seed=3))
     clips = noises(*range(1_000, 17_000, 1_000))
-    alone = [label for clip in clips for label in classifier.predict([clip])]
+    alone = [top for clip in clips for top in tops(classifier, [clip])]
     assert len(set(alone)) > 1
     with ThreadPoolExecutor(4) as threads:
-        answers = list(
-            threads.map(lambda size: list(classifier.predict(clips, size)), [1, 2, 5, 16])
-        )
+        answers = list(threads.map(lambda size: tops(classifier, clips, size), [1, 2, 5, 16]))
     assert answers == [alone] * 4
 
 
@@ -221,9 +227,9 @@ def test_bfloat16_gives_the_labels_of_float32() -> None:
         with path.open("rb") as file:
             clips.append(make_clip(decode(file, window).segments, window))
     clips = [clip for clip in clips if not clip.is_empty]
-    exact = list(load_classifier(checkpoint, "cpu", "float32").predict(clips))
+    exact = tops(load_classifier(checkpoint, "cpu", "float32"), clips)
     assert len(set(exact)) > 4
-    assert list(load_classifier(checkpoint, "cpu", "bfloat16").predict(clips)) == exact
+    assert tops(load_classifier(checkpoint, "cpu", "bfloat16"), clips) == exact
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:

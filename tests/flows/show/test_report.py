@@ -14,6 +14,7 @@ from flows.show.report import page, write_report
 from flows.show.terminal import show
 from flows.summary import FailureGroup, ManifestRow, Summary
 from tasks.errors import Failure, FailureKind
+from tasks.tags import VideoTags
 from tests.conftest import S3Server
 
 
@@ -23,7 +24,12 @@ def summary() -> Summary:
     summary.count_unit(
         UnitOutcome(
             manifest=1,
-            labels={"a": "Music", "b": "Music", "c": "EMPTY", "d": "<b>Bold & | co</b>"},
+            tags={
+                "a": VideoTags("Music"),
+                "b": VideoTags("Music"),
+                "c": VideoTags("EMPTY"),
+                "d": VideoTags("<b>Bold & | co</b>"),
+            },
             failed=[Failure("s3://key:secret@b/e.mp4", FailureKind.MISSING, "no such file")],
             seconds={"extract": 2.0, "tag": 5.0},
         )
@@ -59,11 +65,13 @@ def test_failures_are_grouped_with_a_few_examples() -> None:
 
 def test_many_tags_become_twenty_and_the_others() -> None:
     summary = Summary()
-    labels = {f"{tag}-{video}": f"tag {tag}" for tag in range(50) for video in range(50 - tag)}
-    summary.count_unit(UnitOutcome(0, labels=labels))
+    tags = {
+        f"{tag}-{video}": VideoTags(f"tag {tag}") for tag in range(50) for video in range(50 - tag)
+    }
+    summary.count_unit(UnitOutcome(0, tags=tags))
     table = tables.tags(summary)
     assert len(table) == 21
-    assert table["videos"].sum() == len(labels)
+    assert table["videos"].sum() == len(tags)
     assert table["tag"].iloc[-1] == "30 others"
     assert table["percent"].sum() == pytest.approx(100)
 

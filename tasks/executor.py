@@ -1,0 +1,40 @@
+"""Where the work of a unit is done: an executor does the bodies of the extraction and tag tasks.
+
+The task runs themselves, their states and their retries stay in the flow's process.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tasks.tagger import Tagger, TaggerRequest
+from tasks.units import ExtractedUnit, TaggedUnit
+
+
+class Executor(Protocol):
+    """Does the work of units, here or on other machines. Called from several threads.
+
+    Attributes:
+        units_in_flight: how many units keep it busy.
+    """
+
+    units_in_flight: int
+
+    def load(self, request: TaggerRequest) -> Tagger:
+        """Find the model, and start to load it where it will compute.
+
+        Raises:
+            ConfigurationError: no such model or device there.
+        """
+        ...
+
+    def unit_size(self, tagger: Tagger) -> int:
+        """Return how many videos make a unit."""
+        ...
+
+    def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
+        """Do the work of :func:`tasks.extract.extract_unit`."""
+        ...
+
+    def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
+        """Do the work of :func:`tasks.tag.tag_unit`."""
+        ...

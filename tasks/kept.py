@@ -1,0 +1,70 @@
+"""What is kept of a video between runs: its scores, and its clip where that costs little.
+
+Scores are small (1 kB a window), and those of a unit are one object. A clip is 0.33 MB and an
+object of its own: on a local disk it spares the next model the decoding; in a remote store it would
+cost more than decoding again.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+
+from tasks.audio.clip import Clip
+from tasks.audio.window import Window
+from tasks.cache import Cache, entry_key
+from tasks.identify import Video
+from tasks.scores import VideoScores
+from tasks.tagger import Tagger
+from tasks.units import Clips
+
+
+def known_scores(
+    videos: Sequence[Video], tagger: Tagger, cache: Cache | None
+) -> dict[str, VideoScores]:
+    """Return what is known of some videos, by URL.
+
+    Raises:
+        TransientError: the cache's store did not answer.
+    """
+    if cache is None or not videos:
+        return {}
+    urls = {tagger.score_key(video): video.url for video in videos}
+    known = {}
+    for key, content in cache.find_packed(list(urls)).items():
+        with suppress(ValueError):  # a damaged entry
+            known[urls[key]] = VideoScores.from_bytes(content)
+    return known
+
+
+def keep_scores(scores: Mapping[Video, VideoScores], tagger: Tagger, cache: Cache | None) -> None:
+    """Write the scores of a unit as one object, if the store takes it."""
+    if cache is not None and scores:
+        cache.put_packed({tagger.score_key(video): one.to_bytes() for video, one in scores.items()})
+
+
+def clip_key(video: Video, window: Window) -> str:
+    """Name a video's clip: the video as it is, and what is heard of it."""
+    return entry_key("clips-2", asdict(video), asdict(window))
+
+
+def known_clips(video: Video, window: Window, cache: Cache | None) -> Clips | None:
+    """Return the video's clips; None when they are not there, or damaged.
+
+    Raises:
+        TransientError: the cache's store did not answer.
+    """
+    content = cache.get(clip_key(video, window)) if cache and cache.keeps_clips else None
+    if content is None:
+        return None
+    try:
+        clip = Clip.from_bytes(content)
+    except Exception:  # noqa: BLE001 - whatever is wrong with an entry, the video has it right
+        return None
+    return [] if clip.is_empty else [(0.0, content)]
+
+
+def keep_clips(video: Video, window: Window, clips: Clips, cache: Cache | None) -> None:
+    """Write a video's clip, where the cache is for that and its store takes it."""
+    if cache is not None and cache.keeps_clips:
+        content = clips[0][1] if clips else Clip.empty(window.sampling_rate).to_bytes()
+        cache.put(clip_key(video, window), content)

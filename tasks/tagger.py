@@ -1,0 +1,118 @@
+"""The tagger: what decides the scores of a video, and how they are computed."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.audio.clip import Clip
+from tasks.audio.window import Channels, Window
+from tasks.cache import entry_key
+from tasks.errors import ConfigurationError
+from tasks.identify import Video
+from tasks.model import Checkpoint, CheckpointId, Dtype
+
+if TYPE_CHECKING:
+    from tasks.model.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class TaggerRequest:
+    """What the user asks for.
+
+    Attributes:
+        checkpoint: the model's name.
+        channels: which of a video are heard.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: what the model computes in.
+        batch_size: clips at a time; None is what fills the device.
+    """
+
+    checkpoint: CheckpointId
+    channels: Channels = "mix"
+    device: str = "auto"
+    dtype: Dtype = "auto"
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """What decides the scores of a video, and how they are computed.
+
+    Attributes:
+        checkpoint: the model.
+        window: what it hears of a video.
+        device: where it runs (``cpu``, ``cuda``, ``cuda:1``); changes no answer.
+        dtype: what it computes in.
+        batch_size: clips at a time; changes no answer.
+        computes_on: the device and the number format in words: ``CPU, bfloat16``.
+    """
+
+    checkpoint: Checkpoint
+    window: Window
+    device: str
+    dtype: Dtype
+    batch_size: int
+    computes_on: str
+
+    @classmethod
+    def find(cls, request: TaggerRequest) -> Self:
+        """Find the checkpoint and the device; the weights are not loaded.
+
+        Raises:
+            ConfigurationError: no such model or device.
+        """
+        from tasks.model.checkpoint import find_checkpoint
+        from tasks.model.device import choose_batch_size, choose_device, choose_dtype, describe
+
+        checkpoint = find_checkpoint(request.checkpoint)
+        device = choose_device(request.device)
+        dtype = choose_dtype(request.dtype, device)
+        return cls(
+            checkpoint,
+            Window(checkpoint.sampling_rate, checkpoint.num_samples, request.channels),
+            str(device),
+            dtype,
+            request.batch_size or choose_batch_size(device),
+            describe(device, dtype),
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the scores, in order."""
+        return self.checkpoint.labels
+
+    def load(self) -> None:
+        """Load the weights, unless this process has them.
+
+        Raises:
+            ConfigurationError: they are not an audio classifier's.
+        """
+        self._classifier()
+
+    def start_loading(self) -> None:
+        """Load the weights on a thread; what is wrong with them is raised by the first use."""
+
+        def load() -> None:
+            with suppress(ConfigurationError):
+                self.load()
+
+        threading.Thread(target=load, name="load model", daemon=True).start()
+
+    def score_key(self, video: Video) -> str:
+        """Name a video's scores: the video as it is, what is heard of it, and the model."""
+        fingerprint = self.checkpoint.fingerprint
+        return entry_key("scores-1", asdict(video), asdict(self.window), fingerprint, self.dtype)
+
+    def predict(self, clips: Iterable[Clip]) -> Iterator[NDArray[np.float32] | None]:
+        """Yield the logits of each clip, in order; None where the model's answer is no number."""
+        return self._classifier().predict(clips, self.batch_size)
+
+    def _classifier(self) -> "Classifier":
+        from tasks.model.classifier import load_classifier
+
+        return load_classifier(self.checkpoint, self.device, self.dtype)
