@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         refused), 2 when the run could not start, 3 when more failed than ``--max-failure-rate``
         allows.
     """
-    options = vars(_parser().parse_args(argv))
+    options = vars(_parser().parse_args(_joined(sys.argv[1:] if argv is None else argv)))
     as_json = options.pop("json")
     if refusal := _text_refusal(options) or _server_refusal():
         return _refuse(refusal)
@@ -146,6 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--video-root", metavar="URL", help="base of relative video paths (default: manifest's)")
     add("--output", metavar="URL", help="folder for the tagged copies (default: in place)")
     add("--channels", choices=["mix", "first"], help="default mix")
+    add("--label-map", metavar="FILE", help="label -> group, JSON or CSV; audioset ships")
+    add("--scores-field", metavar="NAME", help="a field for the best labels and their scores")
+    add("--top-k", type=_positive, metavar="N", help="the most labels in it (default 5)")
+    add("--min-score", type=_share, metavar="X", help="the least score in it (default 0.1)")
+    add("--timeline-field", metavar="NAME", help="a field for which label comes first when")
+    add("--provenance-field", metavar="NAME", help="a field for what the tags were made with")
+    add("--aggregate", choices=["mean", "max"], help="of the windows of a video (default mean)")
     add("--batch-size", type=_positive, metavar="N", help="clips the model takes at a time")
     add("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default auto)")
     add("--dtype", choices=["auto", "float32", "bfloat16"], help="default auto")
@@ -153,12 +160,32 @@ def _parser() -> argparse.ArgumentParser:
     add("--keep", choices=["auto", "clips", "tags"], help="what is kept there of a video")
     add("--cache-days", type=_positive, metavar="N", help="then the unused is removed (default 30)")
     add("--no-cache", action="store_true", help="keep nothing between runs")
-    add("--retag", action="store_true", help="tag again what is tagged already")
+    again = "tag again what is tagged already; stale: what was tagged in another way"
+    add("--retag", type=_retag, metavar="stale", help=again)
     add("--dry-run", action="store_true", help="say what would be done, touch nothing")
     add("--max-failure-rate", type=_share, metavar="X", help="above it the run fails (default 0.1)")
-    add("--report", metavar="URL", help="folder (or .html) for the summary as a page with plots")
+    add("--report", metavar="URL", help="folder (or .html) for a page to look at and listen to")
+    add("--report-sound", choices=["on", "off"], help="off where sound may not be copied")
     add("--json", action="store_true", default=False, help="the summary as the last line of stdout")
     return parser
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Tie ``stale`` to its ``--retag``, which stands alone else: argparse would take any manifest
+    behind it for its value."""
+    joined: list[str] = []
+    for argument in arguments:
+        if argument == "stale" and joined[-1:] == ["--retag=all"]:
+            joined[-1] = "--retag=stale"
+        else:
+            joined.append("--retag=all" if argument == "--retag" else argument)
+    return joined
+
+
+def _retag(text: str) -> bool | str:
+    if text not in ("all", "stale"):
+        raise argparse.ArgumentTypeError("only stale may follow")
+    return text == "all" or text
 
 
 def _positive(text: str) -> int:

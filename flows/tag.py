@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
 from prefect import State, flow, get_run_logger
@@ -17,24 +18,28 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
+from flows.logs import heard
 from flows.outcome import DRY_RUN, Misconfigured, final_state, is_news
 from flows.pipeline import Merging, tag_units
 from flows.show.artifacts import ProgressArtifact, publish
+from flows.show.background import background
+from flows.show.examples import Examples
 from flows.show.progress import on_terminal, track
-from flows.show.report import write_report
+from flows.show.report import Background, write_report
 from flows.stopping import prompt_stop
 from flows.summary import Summary, counted
 from flows.variables import named_manifests, text_variable
 from tasks.cache import Cache, Keep, default_cache
 from tasks.errors import ConfigurationError, StorageError, TransientError
-from tasks.labels import Answer
+from tasks.labels import Answer, LabelMap, provenance
+from tasks.labels.answer import Aggregate
 from tasks.local import LocalExecutor
-from tasks.manifests import Fields
+from tasks.manifests import Fields, Retag
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
 from tasks.plan import ManifestPlan, Videos, explain, find_manifests, plan
 from tasks.shown import shown_url
 from tasks.storage import absolute, resolve
-from tasks.tagger import TaggerRequest
+from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import UNITS_IN_FLIGHT
 
 
@@ -70,6 +75,13 @@ def tag_videos(
     video_root: str | None = None,
     output: str | None = None,
     channels: Literal["mix", "first"] = "mix",
+    label_map: str | None = None,
+    scores_field: str | None = None,
+    top_k: Annotated[int, Field(ge=1)] = 5,
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.1,
+    timeline_field: str | None = None,
+    provenance_field: str | None = None,
+    aggregate: Aggregate = "mean",
     batch_size: Annotated[int, Field(ge=1, le=1024)] | None = None,
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto",
     dtype: Dtype = "auto",
@@ -77,10 +89,11 @@ def tag_videos(
     keep: Keep = "auto",
     cache_days: Annotated[int, Field(ge=1)] = 30,
     no_cache: bool = False,
-    retag: bool = False,
+    retag: Retag = False,
     dry_run: bool = False,
     max_failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.1,
     report: str | None = None,
+    report_sound: Literal["on", "off"] = "on",
 ) -> State[Any]:
     """Tag the videos of manifests by their sound.
 
@@ -102,6 +115,15 @@ def tag_videos(
         video_root: Base of relative video paths; by default the manifest's own folder.
         output: Folder for tagged copies; by default the manifests are replaced in place.
         channels: Hear a mix of all channels, or only the first as data-juicer does.
+        label_map: A JSON or CSV file, path or URL, that names a group for each label of the model,
+            or audioset, which ships: tags, scores and timelines are of groups then.
+        scores_field: A field for the best labels of each video with their scores, 0 to 1.
+        top_k: The most labels among the scores.
+        min_score: The least score of a label among them; the tag is there in any case.
+        timeline_field: A field for which label comes first when.
+        provenance_field: A field for the model, its revision, and all else that decides the tags.
+        aggregate: How windows become one score a label: mean is how much of the video it is, max
+            whether it is in there at all.
         batch_size: Clips that the model takes at a time; by default what fills the device.
         device: auto, cpu, cuda or cuda:N.
         dtype: What the model computes in; auto is bfloat16 where the device has
@@ -112,54 +134,86 @@ def tag_videos(
             extracted audio too; auto is clips where the cache is a local folder.
         cache_days: Days after which what nobody used is removed from the cache.
         no_cache: Keep nothing between runs.
-        retag: Tag again what is tagged already.
+        retag: Tag again what is tagged already; stale is what the provenance field says was tagged
+            in another way.
         dry_run: Say what would be done, write nothing, load no model.
         max_failure_rate: Share of untagged samples above which the run counts as failed.
-        report: Folder (or name ending with .html) for the summary as a page; a path or URL.
+        report: Folder (or name ending with .html) for a page with the summary, and examples to
+            listen to; a path or URL.
+        report_sound: Whether the page holds sound of the examples, at most 8 MB; off is for those
+            who may not copy sound.
     """
     started, log = time.monotonic(), get_run_logger()
     # A line for each of thousands of task runs tells nobody anything.
     logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
     logging.getLogger("prefect.flow_runs").addFilter(is_news)
     summary = Summary()
+    tagger: Tagger | None = None
+    examples: Examples | None = None
     try:
         manifests = named_manifests(manifests)
         hf_ast = hf_ast or text_variable("tag_videos_hf_ast") or DEFAULT_CHECKPOINT
         cache = cache or text_variable("tag_videos_cache")
         with (
             prompt_stop(),
+            heard(log),
             closing(Videos()) as videos,
         ):
-            fields = Fields(videos=video_key, tags=tag_field_name, meta=meta_field)
+            fields = Fields(
+                video_key,
+                tag_field_name,
+                meta_field,
+                scores_field,
+                timeline_field,
+                provenance_field,
+            )
+            answer = _answer(fields, label_map, aggregate, top_k, min_score)
             kept = None if no_cache else Cache(absolute(cache or default_cache()), keep)
             # What no store speaks is refused now, not after hours.
             for url in filter(None, (output, report, video_root)):
                 _require_store(url)
             # List and plan.
             found = find_manifests(manifests, output, video_root)
-            plans = plan(found, fields, videos, retag)
+            request = TaggerRequest(
+                CheckpointId(hf_ast, revision, trust_remote_code),
+                channels,
+                device,
+                dtype,
+                batch_size,
+            )
+            executor, made_by = LocalExecutor(kept), None
+            if provenance_field:
+                tagger = Tagger.find(request) if dry_run else executor.load(request)
+                made_by = provenance(
+                    tagger.checkpoint, tagger.dtype, "start", channels, answer, _version()
+                )
+            plans = plan(found, fields, videos, retag, made_by)
             summary.count_plans(plans, videos=len(videos))
             summary.spent("list and plan", time.monotonic() - started)
             _announce(plans, summary, dry_run)
             if dry_run:
                 return _dry_run(plans, summary)
-            merging = Merging(plans, fields, videos, retag)
+            merging = Merging(plans, fields, videos, retag, made_by)
             if summary.videos:
                 if kept:
                     kept.check()
                 # Extract and tag, a few units at a time; merge the manifests that are ready.
-                checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
-                request = TaggerRequest(checkpoint, channels, device, dtype, batch_size)
-                executor = LocalExecutor(kept)
                 with summary.timed("find the model"):
-                    tagger = executor.load(request)
+                    tagger = tagger or executor.load(request)
                 summary.computed_on = tagger.computes_on
                 log.info("the model computes on %s", summary.computed_on)
+                if answer.groups and (note := answer.groups.check(tagger.labels)):
+                    log.warning(note)
+                examples = Examples(
+                    tagger.labels, tagger.checkpoint.activation, tagger.window.seconds, answer
+                )
                 with on_terminal(log.info) as shown:
-                    units = tag_units(videos, tagger, executor, Answer())
+                    units = tag_units(videos, tagger, executor, answer)
                     for unit in track(units, summary.videos, [shown, ProgressArtifact()]):
                         videos.settle(unit.settled())
                         summary.count_unit(unit)
+                        if report:
+                            examples.add_all(unit.scores)
                         merging.up_to(unit.manifest)
                         for note in unit.notes():
                             log.warning(note)
@@ -172,9 +226,31 @@ def tag_videos(
         return Misconfigured(str(error), summary.as_dict()).state()
     summary.seconds = round(time.monotonic() - started, 3)
     if report:
-        _report(summary, max_failure_rate, report)
+        shown_beside = background(tagger, examples, with_sound=report_sound == "on")
+        _report(summary, max_failure_rate, report, shown_beside)
     publish(summary)
     return final_state(summary, max_failure_rate)
+
+
+def _answer(
+    fields: Fields, label_map: str | None, aggregate: Aggregate, top_k: int, min_score: float
+) -> Answer:
+    return Answer(
+        aggregate,
+        top_k,
+        min_score,
+        groups=LabelMap.load(label_map) if label_map else None,
+        scores=fields.scores is not None,
+        timeline=fields.timeline is not None,
+    )
+
+
+def _version() -> str:
+    """Return the project's version; of a checkout that is not installed nobody knows it."""
+    try:
+        return version("video-audio-tags")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _require_store(url: str) -> None:
@@ -195,11 +271,13 @@ def _prune(cache: Cache, days: int) -> None:
         log.info("removed %s from the cache, unused for %d days", pruned, days)
 
 
-def _report(summary: Summary, max_failure_rate: float, target: str) -> None:
+def _report(
+    summary: Summary, max_failure_rate: float, target: str, shown_beside: Background
+) -> None:
     log = get_run_logger()
     try:
         state = final_state(summary, max_failure_rate).name
-        summary.report = shown_url(write_report(summary, str(state), target))
+        summary.report = shown_url(write_report(summary, str(state), target, shown_beside))
         log.info("report: %s", summary.report)
     except StorageError as error:
         log.warning("the report cannot be written: %s", error)

@@ -7,7 +7,7 @@ one and on other machines. What is played is extracted again in the end, for a f
 import heapq
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -72,6 +72,11 @@ class Examples:
         self._counts: Counter[str] = Counter()
         self._of_tag: dict[str, list[Example]] = {}
         self._unsure: list[tuple[float, int, Example]] = []  # a heap, the surest of them first
+
+    def add_all(self, scores: Mapping[str, VideoScores]) -> None:
+        """Take the videos of a unit."""
+        for url, one in scores.items():
+            self.add(url, one)
 
     def add(self, url: str, scores: VideoScores) -> None:
         """Take one video; one without sound has nothing to listen to."""

@@ -10,7 +10,7 @@ from typing import Self
 from flows.show.examples import Example, Examples
 from flows.summary import counted
 from tasks.audio.clip import Clip
-from tasks.errors import TransientError, VideoError
+from tasks.errors import TaggingError
 from tasks.shown import shown_url
 
 _READERS = 4
@@ -51,15 +51,15 @@ def hear(
     Args:
         examples: of the run.
         extract: gives the clip of an example as the model heard it, None where it has no sound.
-            Called from several threads. A VideoError or TransientError costs one example.
+            Called from several threads. A TaggingError costs one example.
         max_bytes: of all of it, as it stands in a page.
     """
 
     def get(example: Example) -> Heard:
         try:
             clip = extract(example)
-        except (VideoError, TransientError) as error:
-            return f"It could not be read again: {error.reason}."
+        except TaggingError as error:
+            return f"It could not be read again: {error}."
         return "It has no sound any more." if clip is None else Sound.of(Clip.from_bytes(clip))
 
     heard: dict[Example, Heard] = {}

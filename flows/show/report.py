@@ -9,7 +9,6 @@ from importlib.resources import files
 from flows.show import charts, listening, render, tables
 from flows.show.examples import Example, Examples
 from flows.summary import Summary, counted
-from tasks.manifests.ledger import ledger_of
 from tasks.shown import shown
 from tasks.storage import absolute, join, overwrite, scratch
 
@@ -119,10 +118,8 @@ def _account(summary: Summary, background: Background) -> str:
         ]
     if summary.failures:
         parts += ["<h2>Videos that failed</h2>", render.html(tables.failures(summary))]
-    if ledgers := [ledger_of(row.manifest) for row in summary.rows if row.failed]:
-        listed = "".join(f"<li><code>{escape(ledger)}</code></li>" for ledger in ledgers[:_LEDGERS])
-        more = len(ledgers) - _LEDGERS
-        listed += f"<li>and {more:,} more, beside their manifests</li>" if more > 0 else ""
+    if ledgers := tables.ledgers(summary, _LEDGERS):
+        listed = "".join(f"<li><code>{escape(ledger)}</code></li>" for ledger in ledgers)
         parts.append(f"<p>Every sample that failed, with the reason:</p><ul>{listed}</ul>")
     if summary.rows:
         table = tables.manifests(summary, MANIFEST_ROWS)

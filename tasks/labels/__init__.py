@@ -7,7 +7,7 @@ logits.
 from tasks.labels.activation import activation_of
 from tasks.labels.answer import Answer, roll_up, video_tags
 from tasks.labels.label_map import LabelMap
-from tasks.labels.provenance import parse_provenance, provenance
+from tasks.labels.provenance import model_name, parse_provenance, provenance
 from tasks.scores import Activation
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Answer",
     "LabelMap",
     "activation_of",
+    "model_name",
     "parse_provenance",
     "provenance",
     "roll_up",

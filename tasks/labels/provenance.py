@@ -26,7 +26,7 @@ def provenance(
     What is not asked for (a label map, scores) is left out; of one window, the aggregate too.
     """
     parts = {
-        "model": _model(checkpoint),
+        "model": model_name(checkpoint),
         "dtype": dtype,
         "windows": str(windows),
         "channels": channels,
@@ -55,8 +55,9 @@ def parse_provenance(text: str) -> dict[str, str]:
 _PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in ";=%")
 
 
-def _model(checkpoint: Checkpoint) -> str:
-    """The name and revision; of a local folder, whose path differs by machine, name and content."""
+def model_name(checkpoint: Checkpoint) -> str:
+    """Return the name and revision; of a local folder, whose path differs by machine, its name and
+    content."""
     named, fingerprint = checkpoint.named.hf_ast, checkpoint.fingerprint
     algorithm, _, digest = fingerprint.partition(":")
     if algorithm != "sha256":

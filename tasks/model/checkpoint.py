@@ -16,6 +16,8 @@ from tasks.labels.activation import activation_of
 from tasks.model import Checkpoint, CheckpointId
 from tasks.model.features import SAMPLING_RATE, samples_for
 
+log = logging.getLogger(__name__)
+
 # It logs every attempt to reach the hub; the user gets one sentence in the end.
 logging.getLogger("huggingface_hub.utils._http").setLevel(logging.ERROR)
 
@@ -42,14 +44,16 @@ def find_checkpoint(named: CheckpointId) -> Checkpoint:
         raise ConfigurationError(
             f"{named.hf_ast} is not an audio model: its feature extractor has no sampling rate"
         )
+    activation, reason = activation_of(config)
+    log.info("probabilities of %s by %s: %s", named.hf_ast, activation, reason)
     labels = tuple(config.id2label[row] for row in range(config.num_labels))
     return Checkpoint(
         named,
         _fingerprint(named, config),
         int(rate),
-        _window(extractor),
+        _window(extractor, config),
         labels,
-        activation_of(config).activation,
+        activation,
         extractor,
     )
 
@@ -59,11 +63,15 @@ def is_ast(extractor: object) -> bool:
     return isinstance(extractor, ASTFeatureExtractor) and extractor.sampling_rate == SAMPLING_RATE
 
 
-def _window(extractor: Any) -> int:
+def _window(extractor: Any, config: Any) -> int:
+    """Return the length of the model's input, in samples."""
     if is_ast(extractor):
         return samples_for(extractor.max_length)
     # Whisper-like extractors say how many samples they take.
-    return int(getattr(extractor, "n_samples", None) or extractor.sampling_rate * DEFAULT_SECONDS)
+    samples = getattr(extractor, "n_samples", None) or extractor.sampling_rate * DEFAULT_SECONDS
+    # CED takes so many frames, one for each hop and one more, and splits what is longer.
+    frames, hop = getattr(config, "target_length", None), getattr(extractor, "hop_size", None)
+    return min(int(samples), (frames - 1) * hop) if frames and hop else int(samples)
 
 
 def _fingerprint(named: CheckpointId, config: Any) -> str:

@@ -89,9 +89,16 @@ def test_a_model_that_mixes_the_clips_of_a_batch_is_given_one_at_a_time(
 def test_one_that_does_not_is_given_batches(
     make_standin: MakeStandin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "tasks")
     assert not load(make_standin(takes=10_000)).one_at_a_time
-    assert caplog.messages == []
+    assert "one clip at a time" not in caplog.text
+
+
+def test_a_window_is_no_longer_than_the_model_takes(make_standin: MakeStandin) -> None:
+    """1,012 frames of 10 ms, as CED: in AST's window of 10.24 s it would mix clips."""
+    classifier = load(make_standin(target_length=1012))
+    assert classifier.checkpoint.num_samples == 161_760
+    assert not classifier.one_at_a_time
 
 
 @pytest.mark.parametrize(
@@ -111,13 +118,11 @@ def test_probabilities_come_out_as_the_model_gave_them(
     problem_type: str | None,
     activation: str,
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "tasks")
     folder = make_standin(labels, takes=10_000, outputs=outputs, problem_type=problem_type)
     classifier = load(folder)
     clips = noises(160_000, 30_000)
-    assert caplog.messages == [
-        f"{folder} gives probabilities already: no {activation} is applied to them"
-    ]
+    assert f"{folder} gives probabilities already: no {activation} is applied" in caplog.text
     config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
     assert activation_of(config).activation == activation
     found = probabilities(classifier.logits(clips).numpy(), activation_of(config).activation)

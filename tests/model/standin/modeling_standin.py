@@ -20,8 +20,9 @@ class StandinForAudioClassification(PreTrainedModel):
 
     def forward(self, input_values: torch.Tensor, **kwargs: Any) -> SequenceClassifierOutput:
         clips = len(input_values)
-        splits = list(input_values.split(self.config.takes, -1))
-        missing = self.config.takes - splits[-1].shape[-1]
+        takes = self.config.target_length or self.config.takes
+        splits = list(input_values.split(takes, -1))
+        missing = takes - splits[-1].shape[-1]
         if len(splits) > 1:
             splits[-1] = torch.nn.functional.pad(splits[-1], (0, missing))
         levels = torch.cat(splits)  # split by split, each with all clips

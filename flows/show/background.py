@@ -1,0 +1,49 @@
+"""What a page tells beside the summary: the run, what it was made with, examples to listen to."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
+from prefect.utilities.urls import url_for
+
+from flows.show.examples import Example, Examples
+from flows.show.report import Background
+from tasks.audio.window import Window
+from tasks.extract import decoders
+from tasks.labels import model_name
+from tasks.tagger import Tagger
+
+_MANIFESTS = 5
+
+
+def background(tagger: Tagger | None, examples: Examples | None, with_sound: bool) -> Background:
+    """Collect it from within the run.
+
+    Args:
+        tagger: what the videos were tagged with; None when there was nothing to tag.
+        examples: that were picked.
+        with_sound: whether the page may hold sound of the videos.
+    """
+    # A temporary server, and its pages, end with the run.
+    run = url_for("flow-run", flow_run.id) if PREFECT_API_URL.value() else None
+    if tagger is None:
+        return Background(run, _parameters({}))
+    model = {"model": model_name(tagger.checkpoint), "scores": tagger.checkpoint.activation}
+    extract = partial(_extract, tagger.window) if with_sound else None
+    return Background(run, model | _parameters(flow_run.parameters), examples, extract)
+
+
+def _extract(window: Window, example: Example) -> bytes | None:
+    with decoders().extract(example.url, window).clips as clips:
+        return next((clip for _, clip in clips), None)
+
+
+def _parameters(parameters: Mapping[str, object]) -> dict[str, object]:
+    """The parameters that were given, as a person would write them."""
+    given = {name: value for name, value in parameters.items() if value not in (None, "", [])}
+    if isinstance(manifests := given.get("manifests"), list):
+        more = len(manifests) - _MANIFESTS
+        listed = [str(manifest) for manifest in manifests[:_MANIFESTS]]
+        given["manifests"] = " ".join([*listed, f"and {more:,} more"] if more > 0 else listed)
+    return given

@@ -1,0 +1,107 @@
+"""Scores, groups, timelines and provenance of a run, each in a field of its own."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import cli
+from flows.tag import tag_videos
+from tasks.labels import parse_provenance
+from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest
+
+# S3 first: the decoder processes take over the environment that they are started in.
+pytestmark = pytest.mark.usefixtures("s3", "prefect_server")
+
+FIELDS = {"scores_field": "scores", "timeline_field": "times", "provenance_field": "made_by"}
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    shutil.copytree(DEMO / "videos", tmp_path / "videos")
+    return Path(shutil.copy(DEMO / "manifest.jsonl", tmp_path))
+
+
+def run(manifest: Path, **parameters: Any) -> dict[str, dict[str, Any]]:
+    """Tag a manifest; return its samples by their ids."""
+    settings = {"hf_ast": DEMO_MODEL, "cache": str(manifest.parent / "cache")} | parameters
+    state = tag_videos([str(manifest)], **settings, return_state=True)
+    assert state.name == "Completed", state.message
+    return {sample["id"]: sample for sample in read_manifest(manifest)}
+
+
+def test_tag_scores_and_timeline_agree(demo: Path) -> None:
+    samples = run(demo, **FIELDS)
+    assert len(samples) > 8
+    for sample in samples.values():
+        lists = zip(sample["video_audio_tags"], sample["scores"], sample["times"], strict=True)
+        for tag, scores, times in lists:
+            assert (tag == "EMPTY") == (scores == []) == (times == [])
+            if scores:
+                assert tag == scores[0]["label"] == times[0]["label"]
+                assert 0 < scores[0]["score"] == scores[0]["peak"] <= 1
+                assert times[0]["start"] == 0
+                assert 3 < times[0]["end"] <= 10.26
+
+
+def test_groups_take_the_place_of_labels(demo: Path, tmp_path: Path) -> None:
+    groups = tmp_path / "groups.json"
+    groups.write_text(json.dumps({"Speech": "Voice", "Music": "Band", "*": "Other"}))
+    samples = run(demo, label_map=str(groups), retag=True, **FIELDS)
+    assert samples["speech"]["video_audio_tags"] == ["Voice"]
+    assert samples["music"]["scores"][0][0]["label"] == "Band"
+    assert samples["tone"]["times"][0][0]["label"] == "Other"
+
+
+def test_only_the_fields_that_are_missing_are_written(demo: Path) -> None:
+    before = run(demo)
+    before["speech"]["video_audio_tags"] = ["mine"]
+    demo.write_text("".join(json.dumps(sample) + "\n" for sample in before.values()))
+    after = run(demo, **FIELDS)
+    assert after["speech"]["video_audio_tags"] == ["mine"]
+    assert after["speech"]["scores"][0][0]["label"] == "Speech"
+    for name, sample in after.items():
+        assert before[name].items() <= sample.items()
+
+
+def test_stale_is_what_was_tagged_in_another_way(demo: Path) -> None:
+    first = run(demo, **FIELDS, retag="stale")
+    assert parse_provenance(first["speech"]["made_by"])["channels"] == "mix"
+    content = demo.read_bytes()
+    run(demo, **FIELDS, retag="stale")
+    assert demo.read_bytes() == content
+    again = run(demo, **FIELDS, retag="stale", channels="first")
+    assert parse_provenance(again["speech"]["made_by"])["channels"] == "first"
+
+
+def test_a_map_of_another_model_is_refused(demo: Path, tmp_path: Path) -> None:
+    groups = tmp_path / "groups.csv"
+    groups.write_text("angry,Mood\n")
+    state = tag_videos(
+        [str(demo)],
+        hf_ast=DEMO_MODEL,
+        cache=str(tmp_path / "cache"),
+        label_map=str(groups),
+        return_state=True,
+    )
+    assert state.name == "Misconfigured"
+    assert "names no label of the model" in str(state.message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "retag", "manifests"),
+    [
+        (["--retag", "m.jsonl"], True, ["m.jsonl"]),
+        (["--retag", "stale", "m.jsonl"], "stale", ["m.jsonl"]),
+        (["--retag=stale", "m.jsonl"], "stale", ["m.jsonl"]),
+        (["m.jsonl", "--retag", "stale"], "stale", ["m.jsonl"]),
+        (["m.jsonl", "stale", "--retag"], True, ["m.jsonl", "stale"]),
+    ],
+)
+def test_retag_takes_no_manifest_for_its_value(
+    arguments: list[str], retag: bool | str, manifests: list[str]
+) -> None:
+    options = vars(cli._parser().parse_args(cli._joined(arguments)))
+    assert (options["retag"], options["manifests"]) == (retag, manifests)
