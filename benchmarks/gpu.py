@@ -188,6 +188,7 @@ def measure_tag_unit(folder: Path, device: torch.device, sizes: Sizes) -> float:
     from concurrent.futures import ThreadPoolExecutor
 
     from tasks.audio.clip import Clip
+    from tasks.audio.clips import Clips
     from tasks.cache import Cache
     from tasks.identify import Video
     from tasks.storage import Identity
@@ -202,7 +203,7 @@ def measure_tag_unit(folder: Path, device: torch.device, sizes: Sizes) -> float:
         cache = Cache(cache_folder)
         videos = [Video(f"/{n}.mp4", Identity(0, str(n))) for n in range(sizes.unit)]
         extracted = [
-            ExtractedVideo(video, [(0.0, clip.to_bytes())])
+            ExtractedVideo(video, Clips([(0.0, clip.to_bytes())]))
             for video, clip in zip(videos, itertools.cycle(clips), strict=False)
         ]
         size = unit_size(str(device))

@@ -146,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--video-root", metavar="URL", help="base of relative video paths (default: manifest's)")
     add("--output", metavar="URL", help="folder for the tagged copies (default: in place)")
     add("--channels", choices=["mix", "first"], help="default mix")
+    add("--windows", metavar="start|N|all", help="how much of a video is heard (default start)")
     add("--label-map", metavar="FILE", help="label -> group, JSON or CSV; audioset ships")
     add("--scores-field", metavar="NAME", help="a field for the best labels and their scores")
     add("--top-k", type=_positive, metavar="N", help="the most labels in it (default 5)")

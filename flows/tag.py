@@ -29,6 +29,7 @@ from flows.show.report import Background, write_report
 from flows.stopping import prompt_stop
 from flows.summary import Summary, counted
 from flows.variables import named_manifests, text_variable
+from tasks.audio.window import Windows
 from tasks.cache import Cache, Keep, default_cache
 from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.labels import Answer, LabelMap, provenance
@@ -75,6 +76,7 @@ def tag_videos(
     video_root: str | None = None,
     output: str | None = None,
     channels: Literal["mix", "first"] = "mix",
+    windows: Annotated[str, Field(pattern=r"^(start|all|[1-9]\d{0,3})$")] = "start",
     label_map: str | None = None,
     scores_field: str | None = None,
     top_k: Annotated[int, Field(ge=1)] = 5,
@@ -115,6 +117,8 @@ def tag_videos(
         video_root: Base of relative video paths; by default the manifest's own folder.
         output: Folder for tagged copies; by default the manifests are replaced in place.
         channels: Hear a mix of all channels, or only the first as data-juicer does.
+        windows: How much of a video is heard: its start, as much as the model takes at a time; that
+            many such windows spread over it; or all of it.
         label_map: A JSON or CSV file, path or URL, that names a group for each label of the model,
             or audioset, which ships: tags, scores and timelines are of groups then.
         scores_field: A field for the best labels of each video with their scores, 0 to 1.
@@ -174,18 +178,15 @@ def tag_videos(
                 _require_store(url)
             # List and plan.
             found = find_manifests(manifests, output, video_root)
+            checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
             request = TaggerRequest(
-                CheckpointId(hf_ast, revision, trust_remote_code),
-                channels,
-                device,
-                dtype,
-                batch_size,
+                checkpoint, channels, device, dtype, batch_size, _windows(windows)
             )
             executor, made_by = LocalExecutor(kept), None
             if provenance_field:
                 tagger = Tagger.find(request) if dry_run else executor.load(request)
                 made_by = provenance(
-                    tagger.checkpoint, tagger.dtype, "start", channels, answer, _version()
+                    tagger.checkpoint, tagger.dtype, tagger.windows, channels, answer, _version()
                 )
             plans = plan(found, fields, videos, retag, made_by)
             summary.count_plans(plans, videos=len(videos))
@@ -243,6 +244,13 @@ def _answer(
         scores=fields.scores is not None,
         timeline=fields.timeline is not None,
     )
+
+
+def _windows(text: str) -> Windows:
+    """Return what ``windows`` means; one window is the start."""
+    if text in ("start", "1"):
+        return "start"
+    return "all" if text == "all" else int(text)
 
 
 def _version() -> str:

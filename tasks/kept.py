@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from tasks.audio.clip import Clip
+from tasks.audio.clips import Clips
 from tasks.audio.window import Window
 from tasks.cache import Cache, entry_key
 from tasks.identify import Video
 from tasks.scores import VideoScores
 from tasks.tagger import Tagger
-from tasks.units import Clips
 
 
 def known_scores(
@@ -60,11 +60,12 @@ def known_clips(video: Video, window: Window, cache: Cache | None) -> Clips | No
         clip = Clip.from_bytes(content)
     except Exception:  # noqa: BLE001 - whatever is wrong with an entry, the video has it right
         return None
-    return [] if clip.is_empty else [(0.0, content)]
+    return Clips() if clip.is_empty else Clips([(0.0, content)])
 
 
 def keep_clips(video: Video, window: Window, clips: Clips, cache: Cache | None) -> None:
     """Write a video's clip, where the cache is for that and its store takes it."""
     if cache is not None and cache.keeps_clips:
-        content = clips[0][1] if clips else Clip.empty(window.sampling_rate).to_bytes()
+        silent = Clip.empty(window.sampling_rate).to_bytes()
+        content = next((clip for _, clip in clips), silent)
         cache.put(clip_key(video, window), content)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.audio.clip import Clip
-from tasks.audio.window import Channels, Window
+from tasks.audio.window import Channels, Window, Windows
 from tasks.cache import entry_key
 from tasks.errors import ConfigurationError
 from tasks.identify import Video
@@ -30,6 +30,7 @@ class TaggerRequest:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: what the model computes in.
         batch_size: clips at a time; None is what fills the device.
+        windows: how much of a video is heard.
     """
 
     checkpoint: CheckpointId
@@ -37,6 +38,7 @@ class TaggerRequest:
     device: str = "auto"
     dtype: Dtype = "auto"
     batch_size: int | None = None
+    windows: Windows = "start"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Tagger:
 
     Attributes:
         checkpoint: the model.
-        window: what it hears of a video.
+        window: what it hears at a time.
+        windows: how much of a video it hears.
         device: where it runs (``cpu``, ``cuda``, ``cuda:1``); changes no answer.
         dtype: what it computes in.
         batch_size: clips at a time; changes no answer.
@@ -54,6 +57,7 @@ class Tagger:
 
     checkpoint: Checkpoint
     window: Window
+    windows: Windows
     device: str
     dtype: Dtype
     batch_size: int
@@ -75,6 +79,7 @@ class Tagger:
         return cls(
             checkpoint,
             Window(checkpoint.sampling_rate, checkpoint.num_samples, request.channels),
+            request.windows,
             str(device),
             dtype,
             request.batch_size or choose_batch_size(device),
@@ -105,8 +110,8 @@ class Tagger:
 
     def score_key(self, video: Video) -> str:
         """Name a video's scores: the video as it is, what is heard of it, and the model."""
-        fingerprint = self.checkpoint.fingerprint
-        return entry_key("scores-1", asdict(video), asdict(self.window), fingerprint, self.dtype)
+        heard = (asdict(video), asdict(self.window), self.windows)
+        return entry_key("scores-1", *heard, self.checkpoint.fingerprint, self.dtype)
 
     def predict(self, clips: Iterable[Clip]) -> Iterator[NDArray[np.float32] | None]:
         """Yield the logits of each clip, in order; None where the model's answer is no number."""

@@ -20,6 +20,7 @@ from prefect.runtime import task_run
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
+from tasks.audio.clips import Clips
 from tasks.errors import ConfigurationError, Failure, TransientError
 from tasks.identify import Video
 from tasks.scores import VideoScores
@@ -33,10 +34,6 @@ RETRIES = 3
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
-Clips = Sequence[tuple[float, bytes]]
-"""Of each window of a video its start in seconds and its sound, as
-:meth:`tasks.audio.clip.Clip.from_bytes` reads it; none when there is no sound."""
-
 
 @dataclass
 class ExtractedVideo:
@@ -44,7 +41,7 @@ class ExtractedVideo:
 
     Attributes:
         video: which.
-        clips: its windows.
+        clips: its windows; none when it has no sound.
         cached: the clip was in the cache, nothing was read of the video.
         bytes_read: what was read of the video.
         note: what had to be left out of a damaged video.
@@ -86,7 +83,8 @@ class ExtractedUnit:
     def drop_clips(self) -> None:
         """Free the memory of the clips: whoever holds the unit longer needs them no more."""
         for one in self.extracted:
-            one.clips = ()
+            one.clips.close()
+            one.clips = Clips()
 
 
 @dataclass

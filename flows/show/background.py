@@ -9,7 +9,6 @@ from prefect.utilities.urls import url_for
 
 from flows.show.examples import Example, Examples
 from flows.show.report import Background
-from tasks.audio.window import Window
 from tasks.extract import decoders
 from tasks.labels import model_name
 from tasks.tagger import Tagger
@@ -30,13 +29,16 @@ def background(tagger: Tagger | None, examples: Examples | None, with_sound: boo
     if tagger is None:
         return Background(run, _parameters({}))
     model = {"model": model_name(tagger.checkpoint), "scores": tagger.checkpoint.activation}
-    extract = partial(_extract, tagger.window) if with_sound else None
+    extract = partial(_extract, tagger) if with_sound else None
     return Background(run, model | _parameters(flow_run.parameters), examples, extract)
 
 
-def _extract(window: Window, example: Example) -> bytes | None:
-    with decoders().extract(example.url, window).clips as clips:
-        return next((clip for _, clip in clips), None)
+def _extract(tagger: Tagger, example: Example) -> bytes | None:
+    extracted = decoders().extract(example.url, tagger.window, windows=tagger.windows)
+    with extracted.clips as clips:
+        # Another decode may start a frame earlier or later.
+        nearest = min(clips, key=lambda clip: abs(clip[0] - example.start), default=None)
+    return None if nearest is None else nearest[1]
 
 
 def _parameters(parameters: Mapping[str, object]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The clips of one video: in memory while they are few, in a temporary file beyond that."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -15,12 +15,14 @@ class Clips:
     May be read any number of times, by one thread at a time, until it is closed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clips: Iterable[tuple[float, bytes]] = ()) -> None:
         self._clips: list[tuple[float, bytes]] = []
         # Those behind them: starts and sizes, and the file that holds the bytes.
         self._spilled: list[tuple[float, int]] = []
         self._file: IO[bytes] | None = None
         self._size = 0
+        for start, clip in clips:
+            self.add(start, clip)
 
     def add(self, start: float, clip: bytes) -> None:
         """Append a clip, as :meth:`tasks.audio.clip.Clip.to_bytes` wrote it."""
@@ -47,9 +49,9 @@ class Clips:
     def __len__(self) -> int:
         return len(self._clips) + len(self._spilled)
 
-    def __reduce__(self) -> tuple[Callable[[list[tuple[float, bytes]]], "Clips"], tuple[Any]]:
+    def __reduce__(self) -> tuple[type, tuple[Any]]:
         """Travel to another process with everything in it."""
-        return _collected, (list(self),)
+        return Clips, (list(self),)
 
     def close(self) -> None:
         """Remove the file, if there is one."""
@@ -66,10 +68,3 @@ class Clips:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _collected(rows: list[tuple[float, bytes]]) -> Clips:
-    clips = Clips()
-    for start, clip in rows:
-        clips.add(start, clip)
-    return clips

@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from flows import cli
 from flows.tag import tag_videos
 from tasks.labels import parse_provenance
-from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest
+from tests.audio.media import tone, write_media
+from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest, write_manifest
 
 # S3 first: the decoder processes take over the environment that they are started in.
 pytestmark = pytest.mark.usefixtures("s3", "prefect_server")
@@ -105,3 +107,30 @@ def test_retag_takes_no_manifest_for_its_value(
 ) -> None:
     options = vars(cli._parser().parse_args(cli._joined(arguments)))
     assert (options["retag"], options["manifests"]) == (retag, manifests)
+
+
+@pytest.mark.parametrize(
+    ("windows", "tag", "spans"),
+    [
+        ("start", "Silence", [(0, "Silence")]),
+        ("2", "Silence", [(0, "Silence"), (20, "Sine wave")]),
+        ("all", "Silence", [(0, "Silence"), (20, "Sine wave")]),
+    ],
+)
+def test_windows_beyond_the_start_are_heard(
+    tmp_path: Path, windows: str, tag: str, spans: list[tuple[float, str]]
+) -> None:
+    """Two windows of silence, then one of a tone."""
+    sound = np.concatenate([np.zeros((1, 21 * 16_000), np.float32), tone(9.7, 16_000)], 1)
+    write_media(tmp_path / "a.mkv", sound, 16_000, "pcm_s16le")
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"id": "a", "videos": ["a.mkv"]}])
+    for _ in ("computed", "known"):
+        sample = run(manifest, windows=windows, retag=True, report=str(tmp_path), **FIELDS)["a"]
+        assert sample["video_audio_tags"] == [tag]
+        found = [(span["start"], span["label"]) for span in sample["times"][0]]
+        assert found == [(pytest.approx(start, abs=1), label) for start, label in spans]
+        assert parse_provenance(sample["made_by"])["windows"] == windows
+    if windows != "start":
+        scores = {score["label"]: score for score in sample["scores"][0]}
+        assert scores["Sine wave"]["score"] < 0.6 < scores["Sine wave"]["peak"]
+    assert len(list(tmp_path.glob("tag-videos-*.html"))) >= 1

@@ -6,6 +6,7 @@ import pytest
 
 from flows.pipeline import UnitOutcome
 from flows.summary import Summary
+from tasks.audio.clips import Clips
 from tasks.errors import Failure, FailureKind
 from tasks.identify import Video
 from tasks.storage import Identity
@@ -16,7 +17,7 @@ REASON = f"refused by {URL} \u202e"
 
 
 def outcome() -> UnitOutcome:
-    clip = ExtractedVideo(Video(URL, Identity(1, "a")), [], note=REASON)
+    clip = ExtractedVideo(Video(URL, Identity(1, "a")), Clips(), note=REASON)
     failure = Failure(URL, FailureKind.CORRUPT, REASON)
     return UnitOutcome(0, extracted=[clip], failed=[failure])
 
