@@ -242,7 +242,7 @@ def test_a_hub_model_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ConfigurationError) as caught:
         find_checkpoint(CheckpointId("nobody/no-such-model"))
     assert "nobody/no-such-model" in str(caught.value)
-    assert "--hf-ast FOLDER" in str(caught.value)
+    assert "hf download nobody/no-such-model --local-dir" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
