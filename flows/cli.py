@@ -167,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-failure-rate", type=_share, metavar="X", help="above it the run fails (default 0.1)")
     add("--report", metavar="URL", help="folder (or .html) for a page to look at and listen to")
     add("--report-sound", choices=["on", "off"], help="off where sound may not be copied")
+    add("--ray", metavar="ADDRESS", help="work on a Ray cluster: local, auto or HOST:PORT")
     add("--json", action="store_true", default=False, help="the summary as the last line of stdout")
     return parser
 

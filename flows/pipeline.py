@@ -1,28 +1,29 @@
 """The pipeline: units of videos are extracted and tagged, and manifests merged, side by side.
 
-A few units are in flight: the next ones are extracted while one is tagged, and a manifest is merged
-once all of its videos are settled. Mapping extraction over all units and then tagging over all
-results would be a barrier (the runner is first in, first out): every clip of the run would be
-extracted before the first is tagged.
+Some units are in flight: the next ones are extracted while one is tagged, and a manifest is merged
+once all of its videos are settled (flows/merging.py). Mapping extraction over all units and then
+tagging over all results would be a barrier (the runner is first in, first out): every clip of the
+run would be extracted before the first is tagged.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any
 
 from prefect import State
 from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks.errors import ConfigurationError, Failure, FailureKind, TransientError
+from tasks.errors import ClusterLost, ConfigurationError, Failure, FailureKind, TransientError
 from tasks.executor import Executor
 from tasks.extract import extract_audio
 from tasks.labels import Answer, video_tags
-from tasks.manifests import Fields, Retag
-from tasks.merge import Merged, leave, merge_tags
-from tasks.plan import ManifestPlan, Videos
+from tasks.plan import Span, Unit, Videos
 from tasks.scores import VideoScores
 from tasks.shown import shown, shown_url
 from tasks.tag import tag_audio
@@ -30,7 +31,8 @@ from tasks.tagger import Tagger
 from tasks.tags import VideoTags
 from tasks.units import ExtractedUnit, ExtractedVideo, TaggedUnit
 
-MANIFESTS_PER_TASK = 100
+MAX_BEHIND = 1_000
+"""Units that are begun while an older one has not ended: what a run holds stays bounded."""
 
 Describe = Callable[[VideoScores], VideoTags]
 
@@ -40,7 +42,6 @@ class UnitOutcome:
     """What came of the videos of one unit.
 
     Attributes:
-        manifest: number of the last manifest reached: those before it are settled.
         scores: video URL to what the model said.
         tags: video URL to what is said of it.
         failed: the videos without tags.
@@ -48,9 +49,9 @@ class UnitOutcome:
         known: how many videos were tagged before.
         unkept: why clips or scores could not be written to the cache, if some could not.
         seconds: that each stage was at work on it.
+        unsettled: the manifests that wait for units which have not ended.
     """
 
-    manifest: int
     scores: dict[str, VideoScores] = field(default_factory=dict)
     tags: dict[str, VideoTags] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
@@ -58,6 +59,7 @@ class UnitOutcome:
     known: int = 0
     unkept: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    unsettled: list[Span] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.tags) + len(self.failed)
@@ -81,8 +83,7 @@ class UnitOutcome:
 
 @dataclass
 class _InFlight:
-    manifest: int
-    urls: list[str]
+    unit: Unit
     extracted: PrefectFuture[State[ExtractedUnit]]
     tagged: PrefectFuture[State[TaggedUnit]]
     submitted: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -99,7 +100,9 @@ class _InFlight:
 def tag_units(
     videos: Videos, tagger: Tagger, executor: Executor, answer: Answer
 ) -> Iterator[UnitOutcome]:
-    """Extract and tag all videos, a few units at a time; outcomes come in order.
+    """Extract and tag all videos, some units at a time; outcomes come as the units end.
+
+    In order, one slow unit would hold up all others, and with them every GPU of a cluster.
 
     Args:
         videos: of the run.
@@ -109,9 +112,8 @@ def tag_units(
 
     Raises:
         ConfigurationError: the model cannot tag at all.
+        ClusterLost: nobody is left who could.
     """
-    in_flight: deque[_InFlight] = deque()
-    clock = _Clock()
     describe = partial(
         video_tags,
         labels=tagger.labels,
@@ -119,16 +121,65 @@ def tag_units(
         window_seconds=tagger.window.seconds,
         answer=answer,
     )
-    units = videos.units(executor.unit_size(tagger))
-    for number, (manifest, urls) in enumerate(units, start=1):
-        if len(in_flight) == executor.units_in_flight:
-            yield _settle(in_flight.popleft(), describe, clock)
-        extracted = extract_audio.submit(number, urls, tagger, executor)
+    units = _Units(videos, tagger, executor, describe)
+    # Without a limit, since each unit in flight has two threads: its tag run waits in one of them.
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner()
+    with runner:
+        try:
+            while units.submit(runner):
+                yield units.next_outcome()
+        except BaseException:
+            executor.close()  # leaving the runner waits for what is under way
+            raise
+
+
+class _Units:
+    """The units of a run: some are in flight, the others wait."""
+
+    def __init__(
+        self, videos: Videos, tagger: Tagger, executor: Executor, describe: Describe
+    ) -> None:
+        self._tagger, self._executor, self._describe = tagger, executor, describe
+        self._clock = _Clock()
+        self._waiting = enumerate(videos.units(executor.unit_size(tagger, len(videos))), start=1)
+        self._in_flight: dict[int, _InFlight] = {}
+        self._ended: SimpleQueue[int] = SimpleQueue()
+        self._submitted = 0
+        # From the first manifest that a waiting unit may be of.
+        self._rest: list[Span] = [Span(0, sys.maxsize)]
+
+    def submit(self, runner: "ThreadPoolTaskRunner[Any]") -> bool:
+        """Keep the executor busy; whether anything is under way."""
+        due = list(islice(self._waiting, room := self._room()))
+        for number, unit in due:
+            self._submit(number, unit, runner)
+        if len(due) < room:
+            self._rest = []
+        return bool(self._in_flight)
+
+    def next_outcome(self) -> UnitOutcome:
+        """Wait for the unit that ends next."""
+        number = self._ended.get()
+        outcome = _settle(self._in_flight.pop(number), self._describe, self._clock)
+        outcome.unsettled = self._rest + [one.unit.span for one in self._in_flight.values()]
+        return outcome
+
+    def _room(self) -> int:
+        room = self._executor.units_in_flight - len(self._in_flight)
+        return max(0, min(room, MAX_BEHIND - self._behind()))
+
+    def _behind(self) -> int:
+        """How many units have been submitted since the oldest that has not ended."""
+        return self._submitted - min(self._in_flight, default=self._submitted)
+
+    def _submit(self, number: int, unit: Unit, runner: "ThreadPoolTaskRunner[Any]") -> None:
+        given = {"number": number, "tagger": self._tagger, "executor": self._executor}
+        extracted = runner.submit(extract_audio, {"urls": unit.urls, **given})
         # Prefect hands over the result of a future that a task is given.
-        tagged = tag_audio.submit(number, cast(Any, extracted), tagger, executor)
-        in_flight.append(_InFlight(manifest, urls, extracted, tagged))
-    while in_flight:
-        yield _settle(in_flight.popleft(), describe, clock)
+        tagged = runner.submit(tag_audio, {"unit": extracted, **given})
+        self._in_flight[number] = _InFlight(unit, extracted, tagged)
+        self._submitted, self._rest = number, [Span(unit.reached, sys.maxsize)]
+        tagged.add_done_callback(lambda _: self._ended.put(number))
 
 
 class _Clock:
@@ -151,11 +202,11 @@ class _Clock:
 
 def _settle(unit: _InFlight, describe: Describe, clock: _Clock) -> UnitOutcome:
     """Wait for a unit; every one of its videos has tags or a failure then."""
-    outcome = UnitOutcome(unit.manifest)
+    outcome = UnitOutcome()
     kind, problem = FailureKind.INTERNAL, "the task run did not end"
     for result in unit.results():
         match result:
-            case ConfigurationError():
+            case ConfigurationError() | ClusterLost():
                 raise result
             case ExtractedUnit():
                 result.drop_clips()
@@ -173,56 +224,6 @@ def _settle(unit: _InFlight, describe: Describe, clock: _Clock) -> UnitOutcome:
     outcome.tags = {url: describe(scores) for url, scores in outcome.scores.items()}
     outcome.seconds = clock.seconds(unit)
     settled = outcome.tags.keys() | {failed.url for failed in outcome.failed}
-    lost = [url for url in unit.urls if url not in settled]
+    lost = [url for url in unit.unit.urls if url not in settled]
     outcome.failed += [Failure(url, kind, problem) for url in lost]
     return outcome
-
-
-class Merging:
-    """The manifests of a run that wait for their videos, in order, and those under way."""
-
-    def __init__(
-        self,
-        plans: Sequence[ManifestPlan],
-        fields: Fields,
-        videos: Videos,
-        retag: Retag,
-        provenance: str | None = None,
-    ) -> None:
-        self._waiting = deque(plan for plan in plans if plan.needs_merge)
-        self._refused = [(plan, plan.error) for plan in plans if plan.error is not None]
-        self._fields, self._videos = fields, videos
-        self._retag, self._provenance = retag, provenance
-        self._under_way: list[tuple[list[ManifestPlan], PrefectFuture[State[list[Merged]]]]] = []
-
-    def up_to(self, manifest: int) -> None:
-        """Start the manifests before this number: their videos are settled."""
-        due = []
-        while self._waiting and self._waiting[0].manifest.number < manifest:
-            due.append(self._waiting.popleft())
-        for start in range(0, len(due), MANIFESTS_PER_TASK):
-            self._submit(due[start : start + MANIFESTS_PER_TASK])
-
-    def finish(self) -> Iterator[Merged]:
-        """Start what still waits, and give what came of all, refused manifests included."""
-        for plan, error in self._refused:
-            yield leave(plan, error)
-        if self._waiting:
-            self.up_to(self._waiting[-1].manifest.number + 1)
-        for plans, future in self._under_way:
-            merged = future.result(raise_on_failure=False)
-            if isinstance(merged, list):
-                yield from merged
-            else:
-                yield from (
-                    Merged(plan, None, f"{shown_url(plan.manifest.url)}: {merged}")
-                    for plan in plans
-                )
-
-    def _submit(self, plans: list[ManifestPlan]) -> None:
-        more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
-        name = shown_url(plans[0].manifest.target) + more
-        future = merge_tags.submit(
-            name, plans, self._fields, self._videos, self._retag, self._provenance
-        )
-        self._under_way.append((plans, future))

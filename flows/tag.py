@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
@@ -18,9 +18,11 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
+from flows.executors import start_executor
 from flows.logs import heard
+from flows.merging import Merging
 from flows.outcome import DRY_RUN, Misconfigured, final_state, is_news
-from flows.pipeline import Merging, tag_units
+from flows.pipeline import tag_units
 from flows.show.artifacts import ProgressArtifact, publish
 from flows.show.background import background
 from flows.show.examples import Examples
@@ -34,14 +36,12 @@ from tasks.cache import Cache, Keep, default_cache
 from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.labels import Answer, LabelMap, provenance
 from tasks.labels.answer import Aggregate
-from tasks.local import LocalExecutor
 from tasks.manifests import Fields, Retag
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
 from tasks.plan import ManifestPlan, Videos, explain, find_manifests, plan
 from tasks.shown import shown_url
 from tasks.storage import absolute, resolve
 from tasks.tagger import Tagger, TaggerRequest
-from tasks.units import UNITS_IN_FLIGHT
 
 
 def _run_name() -> str:
@@ -60,8 +60,8 @@ def _run_name() -> str:
 @flow(
     name="tag-videos",
     flow_run_name=_run_name,
-    # Each unit in flight has an extraction and a tag run; merging goes on beside them.
-    task_runner=ThreadPoolTaskRunner(max_workers=2 * UNITS_IN_FLIGHT + 2),  # type: ignore[arg-type]
+    # Of the merging, which goes on beside the units: those have a runner of their own.
+    task_runner=ThreadPoolTaskRunner(max_workers=2),  # type: ignore[arg-type]
     persist_result=False,
     result_serializer="json",
 )
@@ -96,6 +96,7 @@ def tag_videos(
     max_failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.1,
     report: str | None = None,
     report_sound: Literal["on", "off"] = "on",
+    ray: str | None = None,
 ) -> State[Any]:
     """Tag the videos of manifests by their sound.
 
@@ -146,6 +147,8 @@ def tag_videos(
             listen to; a path or URL.
         report_sound: Whether the page holds sound of the examples, at most 8 MB; off is for those
             who may not copy sound.
+        ray: Work on a Ray cluster: auto for the one that this machine is part of, HOST:PORT for
+            another's head, local for all GPUs and cores of this machine.
     """
     started, log = time.monotonic(), get_run_logger()
     # A line for each of thousands of task runs tells nobody anything.
@@ -162,6 +165,7 @@ def tag_videos(
             prompt_stop(),
             heard(log),
             closing(Videos()) as videos,
+            ExitStack() as closed,
         ):
             fields = Fields(
                 video_key,
@@ -172,17 +176,21 @@ def tag_videos(
                 provenance_field,
             )
             answer = _answer(fields, label_map, aggregate, top_k, min_score)
+            if ray and keep == "auto":
+                keep = "tags"  # clips reach the model without a file
             kept = None if no_cache else Cache(absolute(cache or default_cache()), keep)
             # What no store speaks is refused now, not after hours.
             for url in filter(None, (output, report, video_root)):
                 _require_store(url)
+            executor = start_executor(None if dry_run else ray, kept, log.info)
+            closed.callback(executor.close)
             # List and plan.
             found = find_manifests(manifests, output, video_root)
             checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
             request = TaggerRequest(
                 checkpoint, channels, device, dtype, batch_size, _windows(windows)
             )
-            executor, made_by = LocalExecutor(kept), None
+            made_by = None
             if provenance_field:
                 tagger = Tagger.find(request) if dry_run else executor.load(request)
                 made_by = provenance(
@@ -201,7 +209,7 @@ def tag_videos(
                 # Extract and tag, a few units at a time; merge the manifests that are ready.
                 with summary.timed("find the model"):
                     tagger = tagger or executor.load(request)
-                summary.computed_on = tagger.computes_on
+                summary.computed_on = executor.describe()
                 log.info("the model computes on %s", summary.computed_on)
                 if answer.groups and (note := answer.groups.check(tagger.labels)):
                     log.warning(note)
@@ -215,9 +223,10 @@ def tag_videos(
                         summary.count_unit(unit)
                         if report:
                             examples.add_all(unit.scores)
-                        merging.up_to(unit.manifest)
+                        merging.start_outside(unit.unsettled)
                         for note in unit.notes():
                             log.warning(note)
+                summary.computed_on = executor.describe()
             with summary.timed("finish the manifests"):
                 for merged in merging.finish():
                     summary.count_merged(merged)

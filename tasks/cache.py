@@ -126,21 +126,35 @@ class Cache:
         Raises:
             ConfigurationError: the store refuses, or does not answer.
         """
+        with self.probe():
+            pass
+
+    @contextmanager
+    def probe(self) -> Iterator[str]:
+        """Write an entry and read it back; give its key, under which it is there inside.
+
+        Raises:
+            ConfigurationError: the store refuses, or does not answer.
+        """
         # A name of its own: another run may probe at the same time, and remove what it wrote.
-        path, content = f"{self._root}/{_PROBE}-{uuid.uuid4().hex}", b"can be written"
+        key = f"{_PROBE}-{uuid.uuid4().hex}"
+        path, content = f"{self._root}/{key}", b"can be written"
         try:
             with translated():
                 if self.is_local:  # s3fs would make the bucket
                     self._fs.makedirs(self._root, exist_ok=True)
-                self._write(path, content)
+                self._write(path, _DIGEST(content).digest() + content)
                 self._fs.cat_file(path)
         except StorageError as error:
             raise ConfigurationError(
                 f"The cache {shown_url(self.url)} cannot be used: {error.reason}."
                 " Name another folder by --cache, or use --no-cache."
             ) from error
-        with suppress(StorageError), translated():  # writing needs no right to remove
-            self._fs.rm_file(path)
+        try:
+            yield key
+        finally:
+            with suppress(StorageError), translated():  # writing needs no right to remove
+                self._fs.rm_file(path)
 
     def get(self, key: str) -> bytes | None:
         """Return the entry's content; None when it is not there, damaged, or cannot be read.

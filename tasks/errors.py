@@ -8,6 +8,7 @@
     ├── ManifestError         one manifest is refused and left as it is
     ├── ManifestChanged       the manifest is no longer the one that was read
     ├── VideoError            one video has no tag in this run: a FailureKind and a reason
+    ├── ClusterLost           the machines that do the work are gone: the run ends
     └── TransientError        something outside failed in a way that may pass
 
 Storage raises only StorageError. Its callers know what was read, and translate it once: to the
@@ -101,6 +102,10 @@ class TaggingError(Exception):
 
 class ConfigurationError(TaggingError):
     """The run cannot start as asked: say so in one sentence and exit with status 2."""
+
+
+class ClusterLost(TaggingError):
+    """The machines that do the work are gone: the run ends, the next one goes on."""
 
 
 class StorageError(TaggingError):

@@ -11,13 +11,12 @@ from tasks.units import ExtractedUnit, TaggedUnit
 
 
 class Executor(Protocol):
-    """Does the work of units, here or on other machines. Called from several threads.
+    """Does the work of units, here or on other machines. Called from several threads."""
 
-    Attributes:
-        units_in_flight: how many units keep it busy.
-    """
-
-    units_in_flight: int
+    @property
+    def units_in_flight(self) -> int:
+        """How many units keep it busy; on a cluster that grows and shrinks, now."""
+        ...
 
     def load(self, request: TaggerRequest) -> Tagger:
         """Find the model, and start to load it where it will compute.
@@ -27,8 +26,8 @@ class Executor(Protocol):
         """
         ...
 
-    def unit_size(self, tagger: Tagger) -> int:
-        """Return how many videos make a unit."""
+    def unit_size(self, tagger: Tagger, videos: int) -> int:
+        """Return how many of a run's videos make a unit."""
         ...
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
@@ -37,4 +36,12 @@ class Executor(Protocol):
 
     def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
         """Do the work of :func:`tasks.tag.tag_unit`."""
+        ...
+
+    def describe(self) -> str:
+        """Say what computes, and how busy it was."""
+        ...
+
+    def close(self) -> None:
+        """End what is under way; calls that wait end with an error."""
         ...

@@ -62,13 +62,26 @@ def _find_or_extract(video: Video, tagger: Tagger, cache: Cache | None) -> Extra
     return ExtractedVideo(video, new.clips, False, new.bytes_read, new.notes)
 
 
+_given_cores: float | None = None
+
+
+def use_cores(number: float) -> None:
+    """Let this process extract on so many of the machine's cores; to be said before it begins."""
+    global _given_cores
+    _given_cores = number
+
+
+def _cores() -> float:
+    # macOS tells of all cores only, Linux of those that this process may use.
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return _given_cores or there or 1
+
+
 @functools.cache
 def decoders() -> DecoderPool:
     """Return the process's pool of decoder processes; they end with it."""
-    # macOS tells of all cores only, Linux of those that this process may use.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     # Two for each core: half of them wait for the storage.
-    pool = DecoderPool(2 * (cores or 1))
+    pool = DecoderPool(max(1, round(2 * _cores())))
     atexit.register(pool.close)
     return pool
 

@@ -19,14 +19,15 @@ class LocalExecutor:
     units_in_flight = UNITS_IN_FLIGHT
 
     def __init__(self, cache: Cache | None) -> None:
-        self._cache = cache
+        self._cache, self._computes_on = cache, ""
 
     def load(self, request: TaggerRequest) -> Tagger:
         tagger = Tagger.find(request)
+        self._computes_on = tagger.computes_on
         tagger.start_loading()  # the first unit is extracted meanwhile
         return tagger
 
-    def unit_size(self, tagger: Tagger) -> int:
+    def unit_size(self, tagger: Tagger, videos: int) -> int:
         return unit_size(tagger.device)
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
@@ -34,3 +35,9 @@ class LocalExecutor:
 
     def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
         return tag_unit(unit, tagger, self._cache)
+
+    def describe(self) -> str:
+        return self._computes_on
+
+    def close(self) -> None:
+        """Nothing: the decoder processes end with this one."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.errors import (
     ConfigurationError,
@@ -83,6 +83,28 @@ class ManifestPlan:
         return self.error is None and (self.untagged > 0 or not self.manifest.in_place)
 
 
+class Span(NamedTuple):
+    """Manifests from the first to the last, by their numbers."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Videos that are worked on together.
+
+    Attributes:
+        urls: of the videos.
+        reached: the manifest of the last of them; the next unit begins there or later.
+        span: the manifests that may name one of them.
+    """
+
+    urls: list[str]
+    reached: int
+    span: Span
+
+
 class Videos:
     """The distinct videos of a run and what came of them.
 
@@ -97,7 +119,7 @@ class Videos:
         self._lock = threading.Lock()
         self._db.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-            "CREATE TABLE videos (url TEXT PRIMARY KEY, manifest INT, position INT,"
+            "CREATE TABLE videos (url TEXT PRIMARY KEY, manifest INT, position INT, last INT,"
             " label TEXT, more TEXT, kind TEXT, reason TEXT, content TEXT) WITHOUT ROWID;"
             "CREATE INDEX in_order ON videos (manifest, position);"
         )
@@ -105,23 +127,25 @@ class Videos:
     def add(self, manifest: int, urls: Iterable[tuple[int, str]]) -> None:
         """Add a manifest's videos as (position, URL); a known one keeps the first of its own."""
         self._run(
-            "INSERT INTO videos (manifest, position, url) VALUES (?, ?, ?)"
-            " ON CONFLICT (url) DO UPDATE"
-            " SET manifest = excluded.manifest, position = excluded.position"
-            " WHERE (excluded.manifest, excluded.position) < (manifest, position)",
-            [(manifest, position, url) for position, url in urls],
+            "INSERT INTO videos (manifest, position, last, url) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (url) DO UPDATE SET last = max(last, excluded.last),"
+            " (manifest, position) = (SELECT min(manifest, excluded.manifest), CASE"
+            " WHEN (excluded.manifest, excluded.position) < (manifest, position)"
+            " THEN excluded.position ELSE position END)",
+            [(manifest, position, manifest, url) for position, url in urls],
         )
 
-    def units(self, size: int) -> Iterator[tuple[int, list[str]]]:
-        """The videos in order, ``size`` at a time, each time with the last manifest reached."""
-        last = (-1, -1)
+    def units(self, size: int) -> Iterator[Unit]:
+        """The videos in order, ``size`` at a time."""
+        reached = (-1, -1)
         while rows := self._select(
-            "SELECT manifest, position, url FROM videos WHERE (manifest, position) > (?, ?)"
+            "SELECT manifest, position, last, url FROM videos WHERE (manifest, position) > (?, ?)"
             " ORDER BY manifest, position LIMIT ?",
-            (*last, size),
+            (*reached, size),
         ):
-            last = rows[-1][:2]
-            yield last[0], [url for _, _, url in rows]
+            reached = rows[-1][:2]
+            span = Span(rows[0][0], max(last for _, _, last, _ in rows))
+            yield Unit([url for *_, url in rows], reached[0], span)
 
     def settle(self, outcomes: Iterable[tuple[str, VideoTags | Failure]]) -> None:
         """Record the tags, or the failure, of each URL."""

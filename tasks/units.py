@@ -11,7 +11,7 @@ code here. A unit that came out of the cache ends in a state named ``Cached`` al
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from prefect import State, Task
 from prefect.cache_policies import NO_CACHE
@@ -74,7 +74,7 @@ class ExtractedUnit:
         """Return the videos that are done: a second try leaves them out."""
         return self.known.keys() | {one.video.url for one in self.extracted}
 
-    def add(self, earlier: Self) -> None:
+    def add(self, earlier: "ExtractedUnit") -> None:
         """Add what an earlier try has done."""
         self.known |= earlier.known
         self.extracted += earlier.extracted

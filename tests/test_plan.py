@@ -37,7 +37,7 @@ def write(path: Path, *samples: Mapping[str, object] | str) -> Path:
 
 
 def planned(videos: Videos, size: int = 100) -> list[tuple[int, list[str]]]:
-    return list(videos.units(size))
+    return [(unit.reached, unit.urls) for unit in videos.units(size)]
 
 
 def test_untagged_samples_give_their_videos(tmp_path: Path, videos: Videos) -> None:
@@ -83,6 +83,14 @@ def test_the_order_is_that_of_the_manifests(videos: Videos) -> None:
     videos.add(1, [(0, "shared"), (1, "late")])
     videos.add(0, [(0, "early"), (1, "shared")])
     assert planned(videos) == [(1, ["early", "shared", "late"])]
+
+
+def test_a_unit_spans_all_manifests_that_may_name_a_video_of_it(videos: Videos) -> None:
+    videos.add(2, [(0, "shared"), (1, "late")])
+    videos.add(0, [(0, "early"), (1, "shared")])
+    videos.add(1, [(0, "shared")])
+    spans = [(unit.urls, tuple(unit.span)) for unit in videos.units(1)]
+    assert spans == [(["early"], (0, 0)), (["shared"], (0, 2)), (["late"], (2, 2))]
 
 
 def test_outcomes(videos: Videos) -> None:

@@ -1,6 +1,5 @@
 """Finds a checkpoint and reads its configuration, before its weights are loaded."""
 
-import hashlib
 import logging
 import re
 import warnings
@@ -15,6 +14,7 @@ from tasks.errors import ConfigurationError
 from tasks.labels.activation import activation_of
 from tasks.model import Checkpoint, CheckpointId
 from tasks.model.features import SAMPLING_RATE, samples_for
+from tasks.model.fingerprint import folder_fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +23,6 @@ logging.getLogger("huggingface_hub.utils._http").setLevel(logging.ERROR)
 
 # Input of a model whose extractor names no length: that of AST.
 DEFAULT_SECONDS = 10.24
-
-# What decides the logits: weights, configuration, and code where a checkpoint brings some.
-_FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.py")
 
 
 def find_checkpoint(named: CheckpointId) -> Checkpoint:
@@ -76,15 +73,9 @@ def _window(extractor: Any, config: Any) -> int:
 
 def _fingerprint(named: CheckpointId, config: Any) -> str:
     """Return the commit of a hub model, or a hash of a local folder, which may be trained again."""
-    folder = Path(named.hf_ast)
-    if not folder.is_dir():
-        return f"{named.hf_ast}@{getattr(config, '_commit_hash', None) or named.revision or 'main'}"
-    digest = hashlib.sha256()
-    for path in sorted({path for glob in _FINGERPRINTED for path in folder.glob(glob)}):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256")
-        digest.update(path.name.encode() + content.digest())
-    return f"sha256:{digest.hexdigest()}"
+    local = folder_fingerprint(Path(named.hf_ast))
+    commit = getattr(config, "_commit_hash", None) or named.revision or "main"
+    return local or f"{named.hf_ast}@{commit}"
 
 
 @contextmanager

@@ -47,6 +47,8 @@ ELSEWHERE = {
     "export PREFECT_SERVER_DATABASE": "deployments/test_postgres.py",
     "TAG_VIDEOS_ALERT_URL": "deployments/test_alerts.py",
     "make PYTHON=": "model/test_device.py",
+    "pip install '.[ray]'": "flows/on_ray/test_cluster.py",
+    "ray start": "flows/on_ray/conftest.py",
 }
 SHOWN = {"text", "json", "diff", "yaml", "ini"}  # nothing to run
 

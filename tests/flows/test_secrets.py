@@ -19,7 +19,7 @@ REASON = f"refused by {URL} \u202e"
 def outcome() -> UnitOutcome:
     clip = ExtractedVideo(Video(URL, Identity(1, "a")), Clips(), note=REASON)
     failure = Failure(URL, FailureKind.CORRUPT, REASON)
-    return UnitOutcome(0, extracted=[clip], failed=[failure])
+    return UnitOutcome(extracted=[clip], failed=[failure])
 
 
 def said_in_the_log() -> str:

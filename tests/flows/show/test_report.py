@@ -23,7 +23,6 @@ def summary() -> Summary:
     summary = Summary(manifests=3, samples=9, tagged=6, skipped=2, failed=1, videos=7, seconds=8.5)
     summary.count_unit(
         UnitOutcome(
-            manifest=1,
             tags={
                 "a": VideoTags("Music"),
                 "b": VideoTags("Music"),
@@ -53,9 +52,7 @@ def test_survives_json(summary: Summary) -> None:
 def test_failures_are_grouped_with_a_few_examples() -> None:
     failed = [Failure(f"{number}.mp4", FailureKind.CORRUPT, "no frame") for number in range(1000)]
     summary = Summary()
-    summary.count_unit(
-        UnitOutcome(0, failed=[*failed, Failure("x.mp4", FailureKind.MISSING, "gone")])
-    )
+    summary.count_unit(UnitOutcome(failed=[*failed, Failure("x.mp4", FailureKind.MISSING, "gone")]))
     assert summary.failures == {
         "corrupt": FailureGroup(1000, ["0.mp4: no frame", "1.mp4: no frame", "2.mp4: no frame"]),
         "missing": FailureGroup(1, ["x.mp4: gone"]),
@@ -68,7 +65,7 @@ def test_many_tags_become_twenty_and_the_others() -> None:
     tags = {
         f"{tag}-{video}": VideoTags(f"tag {tag}") for tag in range(50) for video in range(50 - tag)
     }
-    summary.count_unit(UnitOutcome(0, tags=tags))
+    summary.count_unit(UnitOutcome(tags=tags))
     table = tables.tags(summary)
     assert len(table) == 21
     assert table["videos"].sum() == len(tags)

@@ -1,0 +1,32 @@
+"""Which executor a run has: this process, or a Ray cluster."""
+
+from collections.abc import Callable
+
+from tasks.cache import Cache
+from tasks.errors import ConfigurationError
+from tasks.executor import Executor
+from tasks.local import LocalExecutor
+
+
+def start_executor(ray: str | None, cache: Cache | None, say: Callable[[str], None]) -> Executor:
+    """Return this process as the executor, or the Ray cluster at an address.
+
+    Args:
+        ray: None, ``local``, ``auto`` or ``HOST:PORT``.
+        cache: what is kept between runs; None keeps nothing.
+        say: takes a sentence when the cluster changes.
+
+    Raises:
+        ConfigurationError: Ray is not installed, or there is no such cluster.
+    """
+    if ray is None:
+        return LocalExecutor(cache)
+    try:
+        from tasks.on_ray import RayExecutor  # an extra of the package, and a second to import
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise ConfigurationError(
+            "--ray needs Ray, which is not installed: pip install 'video-audio-tags[ray]'"
+        ) from error
+    return RayExecutor(ray, cache, say)

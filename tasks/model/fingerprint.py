@@ -1,0 +1,19 @@
+"""The fingerprint of a local model: what a run asks of each machine before anything is loaded."""
+
+import hashlib
+from pathlib import Path
+
+# What decides the logits: weights, configuration, and code where a checkpoint brings some.
+_FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.py")
+
+
+def folder_fingerprint(folder: Path) -> str | None:
+    """Return a hash of a model's folder, which may be trained again; None where there is none."""
+    if not folder.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for path in sorted({path for glob in _FINGERPRINTED for path in folder.glob(glob)}):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256")
+        digest.update(path.name.encode() + content.digest())
+    return f"sha256:{digest.hexdigest()}"

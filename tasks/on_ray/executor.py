@@ -1,0 +1,250 @@
+"""The executor itself: what the flow calls, from its own process."""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from tasks.cache import Cache
+from tasks.errors import ConfigurationError, TransientError
+from tasks.on_ray.cluster import connect, machines, share_out
+from tasks.on_ray.inspection import inspect_machines
+from tasks.on_ray.pool import ModelPool
+from tasks.on_ray.remote import ModelActor, ScoreIndex, Work, extract
+from tasks.on_ray.waiting import Lifeline, Slots
+from tasks.tagger import Tagger, TaggerRequest
+from tasks.units import ExtractedUnit, TaggedUnit
+
+GPU_UNIT = 1_024
+"""Videos in a unit on GPUs: one driver and one Prefect server then serve 12,000 videos/s."""
+
+CPU_UNIT = 64
+_MIN_UNIT = 4
+# Of a video of ten minutes.
+_WINDOWS_OF_ALL = 60
+# Units for each tagger at the least, so that a small run has work for all of them.
+_UNITS_EACH = 4
+
+_WATCH_SECONDS = 5.0
+_SAY_AFTER_SECONDS = 15.0
+_LEAVE_SECONDS = 10.0
+# A machine of the cheap kind may be taken away again and again.
+_RETRIES = 10
+
+# Of the driver's environment, what decides where and as whom the stores are asked. Not what names a
+# file or a profile: those differ from machine to machine.
+_STORES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+)
+
+
+# Its types have no room for the options of a class.
+_remote: Any = ray.remote
+
+
+@dataclass
+class StoredUnit(ExtractedUnit):
+    """An extracted unit whose clips are in Ray's object store; here is what is known of them.
+
+    Attributes:
+        stored: Ray's references to the unit with its clips; several when it took several tries.
+    """
+
+    stored: list[Any] = field(default_factory=list)
+
+    def add(self, earlier: ExtractedUnit) -> None:
+        super().add(earlier)
+        if isinstance(earlier, StoredUnit):
+            self.stored += earlier.stored
+
+    def drop_clips(self) -> None:
+        self.stored.clear()
+
+
+class RayExecutor:
+    """Extracts on the cores of a cluster and tags on its GPUs, or on cores where it has none.
+
+    Args:
+        address: ``local``, ``auto`` or ``HOST:PORT``.
+        cache: what is kept between runs; None keeps nothing.
+        say: takes a sentence when the cluster changes.
+
+    Raises:
+        ConfigurationError: there is no such cluster.
+    """
+
+    def __init__(self, address: str, cache: Cache | None, say: Callable[[str], None]) -> None:
+        connect(address)
+        self._cache, self._say = cache, say
+        self._lifeline = Lifeline()
+        self._extracting = self._tagging = 0.0  # seconds of work
+
+    def load(self, request: TaggerRequest) -> Tagger:
+        folder = Path(request.checkpoint.hf_ast)
+        if folder.is_dir():  # a relative one means nothing elsewhere
+            named = replace(request.checkpoint, hf_ast=str(folder.absolute()))
+            request = replace(request, checkpoint=named)
+        self._device, self._machines = request.device, machines()
+        self._shares = share_out(self._machines, request.device)
+        self._work = self._describe_work()
+        model = request.checkpoint.hf_ast
+        inspect_machines(self._machines, self._work, self._cache, model, self._lifeline)
+        if self._cache:
+            # It only answers questions: any of them may be asked again.
+            index = _remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=8)
+            self._work = replace(self._work, index=index(ScoreIndex).remote())
+        return self._start(request)
+
+    def _describe_work(self) -> Work:
+        cache = self._cache
+        keep: Any = "clips" if cache and cache.keeps_clips else "tags"
+        stores = {name: os.environ[name] for name in _STORES if name in os.environ}
+        return Work(cache.url if cache else None, keep, self._shares.unit_cores, stores)
+
+    def _start(self, request: TaggerRequest) -> Tagger:
+        """Start the actors; the first that is up says what the model is."""
+        shares = self._shares
+        # A restart counts nothing: the machine may come back again and again. A call that dies with
+        # its actor is made by the pool, on another: Ray would wait for the lost GPU.
+        actor = _remote(
+            num_gpus=shares.tagger_gpus,
+            num_cpus=shares.tagger_cores,
+            max_restarts=-1,
+            max_task_retries=0,
+        )(ModelActor)
+        actors = [actor.remote() for _ in range(shares.taggers)]
+        tagger = self._first_answer([one.find.remote(self._work, request) for one in actors])
+        self._tagger, self._stored_tagger = tagger, ray.put(tagger)
+        # The scores depend on none of this, and it is heavy.
+        checkpoint = replace(tagger.checkpoint, extractor=None)
+        self._settings = replace(tagger, checkpoint=checkpoint)
+        self._extract = _remote(
+            num_cpus=shares.unit_cores,
+            num_returns=2,
+            max_retries=_RETRIES,
+            scheduling_strategy="SPREAD",
+        )(extract)
+        self._slots = Slots(shares.extractors, self._lifeline)
+        self._pool = ModelPool(
+            actor.remote,
+            lambda one: one.load.remote(self._work, self._stored_tagger),
+            self._lifeline,
+        )
+        for one in actors:
+            self._pool.add(one)
+        self._started = time.monotonic()
+        threading.Thread(target=self._watch, name="watch cluster", daemon=True).start()
+        return tagger
+
+    def _first_answer(self, asked: Sequence[Any]) -> Tagger:
+        """Wait until one of the actors is up: all GPUs may be in use."""
+        asked, started, said = list(asked), time.monotonic(), False
+        while True:
+            done, asked = ray.wait(asked, num_returns=1, timeout=1.0)
+            self._lifeline.beat()
+            if done:
+                tagger: Tagger = self._lifeline.wait(done[0])
+                return tagger
+            if not said and time.monotonic() - started > _SAY_AFTER_SECONDS:
+                self._say("waiting until the cluster has a GPU or cores free for the model")
+                said = True
+
+    @property
+    def units_in_flight(self) -> int:
+        return self._shares.units_in_flight
+
+    def unit_size(self, tagger: Tagger, videos: int) -> int:
+        share = math.ceil(videos / (_UNITS_EACH * self._shares.taggers))
+        largest = GPU_UNIT if self._shares.tagger_gpus else CPU_UNIT
+        # Several windows of a video are so many clips in the store.
+        each = {"start": 1, "all": _WINDOWS_OF_ALL}.get(str(tagger.windows)) or int(tagger.windows)
+        return max(_MIN_UNIT, min(largest // each, share))
+
+    def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
+        with self._slots, _ray_errors("extracts"):
+            told, stored = self._extract.remote(self._work, urls, self._settings)
+            unit, seconds = self._lifeline.wait(told)
+        self._extracting += seconds
+        return StoredUnit(unit.known, unit.extracted, unit.failed, unit.unkept, [stored])
+
+    def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
+        assert isinstance(unit, StoredUnit)
+        if not unit.extracted:
+            return TaggedUnit(dict(unit.known))
+        with _ray_errors("tags"):
+            tagged, seconds = self._pool.call(
+                lambda actor: actor.tag.remote(self._work, self._stored_tagger, *unit.stored)
+            )
+        self._tagging += seconds
+        told = {failed.url for failed in unit.failed}
+        tagged.failed = [failed for failed in tagged.failed if failed.url not in told]
+        result: TaggedUnit = tagged
+        return result
+
+    def describe(self) -> str:
+        elapsed = time.monotonic() - self._started
+        tagging = self._tagging / max(self._pool.ready_seconds(), 1e-9)
+        extracting = self._extracting / (elapsed * self._shares.extractors)
+        return (
+            f"{self._describe_machines()}: {self._tagger.computes_on};"
+            f" tagging {min(1, tagging):.0%} busy, extraction {min(1, extracting):.0%}"
+        )
+
+    def _describe_machines(self) -> str:
+        taggers = self._shares.taggers
+        what = "GPU" if self._shares.tagger_gpus else "tagging process"
+        plural = "es" if what.endswith("s") else "s"
+        machines = len(self._machines)
+        return (
+            f"{machines} machine{'s' * (machines != 1)}, {taggers} {what}{plural * (taggers != 1)}"
+        )
+
+    def _watch(self) -> None:
+        """Look now and then who is there: machines that join are used, a dead head ends the run."""
+        while not self._lifeline.closed:
+            with suppress(RayError, ConfigurationError, OSError):
+                there = machines()
+                self._lifeline.beat()
+                shares = share_out(there, self._device)
+                if {one.node for one in there} != {one.node for one in self._machines}:
+                    self._machines, self._shares = there, shares
+                    self._say(f"the cluster changed: {self._describe_machines()}")
+                    self._slots.limit = shares.extractors
+                    self._pool.grow(shares.taggers)
+            time.sleep(_WATCH_SECONDS)
+
+    def close(self) -> None:
+        """End what is under way, and leave the cluster."""
+        self._lifeline.closed = True
+        # On a thread, since it waits for a head that has died. Ray ends the run's tasks and actors.
+        leaving = threading.Thread(target=ray.shutdown, name="leave cluster", daemon=True)
+        leaving.start()
+        leaving.join(_LEAVE_SECONDS)
+
+
+@contextmanager
+def _ray_errors(what: str) -> Iterator[None]:
+    """Whatever else Ray raises for a call: the machinery failed, not the videos."""
+    try:
+        yield
+    except RayError as error:
+        said = str(error).strip().splitlines()[0]
+        raise TransientError(f"the process that {what} this unit was lost: {said}") from error

@@ -1,0 +1,87 @@
+"""What every machine of a cluster must have, asked before the first video: a sentence each."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from tasks.cache import Cache
+from tasks.errors import ConfigurationError
+from tasks.on_ray.cluster import Machine
+from tasks.on_ray.remote import Inspected, Work, code_fingerprint, inspect
+from tasks.on_ray.waiting import Lifeline
+from tasks.shown import shown, shown_url
+
+
+def inspect_machines(
+    machines: Sequence[Machine], work: Work, cache: Cache | None, model: str, lifeline: Lifeline
+) -> None:
+    """Ask all machines at the same time.
+
+    Args:
+        model: the checkpoint as the user names it.
+
+    Raises:
+        ConfigurationError: one lacks what the run needs.
+    """
+    # num_cpus=0: a machine that is busy answers too.
+    ask: Any = ray.remote(num_cpus=0, max_retries=0)(inspect)
+    with cache.probe() if cache else nullcontext("") as probe:
+        asked = [
+            (machine, ask.options(scheduling_strategy=_on(machine)).remote(work, probe, model))
+            for machine in machines
+        ]
+        said = [(machine, _answer(machine, reference, lifeline)) for machine, reference in asked]
+    for machine, inspected in said:
+        _require_same_code(machine, inspected)
+        if cache and not inspected.sees_cache:
+            raise ConfigurationError(
+                f"The machine {machine.address} does not see the cache {shown_url(cache.url)}: name"
+                " one that all machines share by --cache, or use --no-cache."
+            )
+    _require_one_model([one for one in said if one[0].gpus] or said, model)
+
+
+def _on(machine: Machine) -> Any:
+    return NodeAffinitySchedulingStrategy(machine.node, soft=False)
+
+
+def _answer(machine: Machine, reference: Any, lifeline: Lifeline) -> Inspected:
+    try:
+        inspected: Inspected = lifeline.wait(reference)
+    except (RayError, ImportError) as error:
+        said = shown(str(error).strip().splitlines()[-1])
+        raise ConfigurationError(
+            f"The machine {machine.address} cannot run this package ({said}): install it there as"
+            " it is here."
+        ) from error
+    return inspected
+
+
+def _require_same_code(machine: Machine, inspected: Inspected) -> None:
+    if inspected.code != code_fingerprint():
+        raise ConfigurationError(
+            f"The machine {machine.address} has another version of this package: install the same"
+            " on every machine."
+        )
+
+
+def _require_one_model(said: Sequence[tuple[Machine, Inspected]], model: str) -> None:
+    """A folder must lie on each machine that tags; a model of the hub is fetched by each."""
+    with_model = [(machine, one.model) for machine, one in said if one.model]
+    if not with_model and not Path(model).is_dir():
+        return
+    for machine, inspected in said:
+        if inspected.model is None:
+            raise ConfigurationError(
+                f"The model's folder {shown(model)} is not there on the machine {machine.address}."
+            )
+        if inspected.model != with_model[0][1]:
+            raise ConfigurationError(
+                f"The model in {shown(model)} on the machine {machine.address} is another than on"
+                f" {with_model[0][0].address}."
+            )

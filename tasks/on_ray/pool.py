@@ -1,0 +1,161 @@
+"""The processes with the model: a call goes to whichever is free, and to another if it dies."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from tasks.errors import TransientError
+from tasks.on_ray.waiting import Lifeline, result
+
+log = logging.getLogger(__name__)
+
+# One is computed, the clips of the next are fetched meanwhile.
+_CALLS_EACH = 2
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 1.0
+_GLANCE_SECONDS = 1.0
+
+
+@dataclass(eq=False)
+class _Member:
+    """A process of the pool.
+
+    Attributes:
+        actor: Ray's handle on it. Ray starts it again when it dies, wherever there is a GPU for it.
+        ready: it has the model.
+        calls: that it has been given.
+    """
+
+    actor: Any
+    ready: bool = False
+    calls: int = 0
+
+
+class ModelPool:
+    """Calls of :meth:`ModelActor.tag`, spread over the actors. Used from many threads.
+
+    Args:
+        start: starts one more actor.
+        load: makes an actor load the model; returns Ray's reference.
+        lifeline: says how long there is sense in waiting.
+    """
+
+    def __init__(
+        self, start: Callable[[], Any], load: Callable[[Any], Any], lifeline: Lifeline
+    ) -> None:
+        self._start, self._load, self._lifeline = start, load, lifeline
+        self._members: list[_Member] = []
+        self._refused: Exception | None = None
+        self._changed = threading.Condition()
+        self._ready_seconds, self._counted = 0.0, time.monotonic()
+
+    def add(self, actor: Any) -> None:
+        """Take in an actor, and make it load the model."""
+        member = _Member(actor)
+        with self._changed:
+            self._members.append(member)
+        self._make_ready(member)
+
+    def grow(self, size: int) -> None:
+        """Start more actors until there are so many. Those that died count: Ray restarts them."""
+        while len(self._members) < size:
+            self.add(self._start())
+
+    @property
+    def ready(self) -> int:
+        """How many have the model."""
+        return sum(member.ready for member in self._members)
+
+    def ready_seconds(self) -> float:
+        """For how long they could work, all together."""
+        with self._changed:
+            self._count()
+        return self._ready_seconds
+
+    def call(self, call: Callable[[Any], Any]) -> Any:
+        """Return what a call returns; one whose actor dies is made again.
+
+        Args:
+            call: makes it on an actor, and returns Ray's reference.
+
+        Raises:
+            ConfigurationError: an actor refused the model.
+            TransientError: each actor that had this call has died.
+        """
+        for _ in range(_ATTEMPTS):
+            member = self._take()
+            try:
+                return self._lifeline.wait(call(member.actor))
+            except RayActorError as error:
+                log.warning("a process with the model is gone: %s", str(error).splitlines()[0])
+                self._make_ready(member)
+            finally:
+                self._give_back(member)
+        raise TransientError(f"{_ATTEMPTS} processes with the model died on this unit")
+
+    def close(self) -> None:
+        """End the actors."""
+        for member in self._members:
+            ray.kill(member.actor)
+
+    def _take(self) -> _Member:
+        """Wait for the actor with the fewest calls."""
+        with self._changed:
+            while True:
+                if self._refused is not None:
+                    raise self._refused
+                free = [one for one in self._members if one.ready and one.calls < _CALLS_EACH]
+                if free:
+                    member = min(free, key=lambda one: one.calls)
+                    member.calls += 1
+                    return member
+                self._changed.wait(_GLANCE_SECONDS)
+                self._lifeline.require()
+
+    def _give_back(self, member: _Member) -> None:
+        with self._changed:
+            member.calls -= 1
+            self._changed.notify_all()
+
+    def _make_ready(self, member: _Member) -> None:
+        """Let an actor load the model: now, or when it has been started again."""
+        with self._changed:
+            self._count()
+            member.ready = False
+        try:
+            loading = self._load(member.actor)
+        except RayError:
+            self._try_later(member)
+        else:
+            loading.future().add_done_callback(lambda future: self._loaded(member, future))
+
+    def _loaded(self, member: _Member, future: "Future[Any]") -> None:
+        try:
+            result(future)
+        except RayActorError:
+            self._try_later(member)
+            return
+        except Exception as error:  # noqa: BLE001 - raised again by the next call
+            self._refused = error
+        with self._changed:
+            self._count()
+            member.ready = self._refused is None
+            self._changed.notify_all()
+
+    def _try_later(self, member: _Member) -> None:
+        if not self._lifeline.closed:
+            again = threading.Timer(_PAUSE_SECONDS, self._make_ready, (member,))
+            again.daemon = True
+            again.start()
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        self._ready_seconds += self.ready * (now - self._counted)
+        self._counted = now

@@ -1,0 +1,88 @@
+"""Waiting for a cluster, but not for ever: its head may die, the run may be stopped."""
+
+import threading
+import time
+from concurrent.futures import Future, wait
+from typing import Any
+
+from ray.exceptions import RayTaskError
+
+from tasks.errors import ClusterLost, TransientError
+
+LOST_SECONDS = 45.0
+"""After so long without the head the cluster is lost; Ray itself ends the process after 60."""
+
+_GLANCE_SECONDS = 1.0
+
+
+class Lifeline:
+    """Whether the cluster answers, and whether the run still wants it to."""
+
+    def __init__(self) -> None:
+        self._heard = time.monotonic()
+        self.closed = False
+
+    def beat(self) -> None:
+        """Note that the head has answered."""
+        self._heard = time.monotonic()
+
+    def require(self) -> None:
+        """Return while there is sense in waiting.
+
+        Raises:
+            ClusterLost: the head does not answer any more.
+            TransientError: the run was stopped.
+        """
+        if self.closed:
+            raise TransientError("the run was stopped before this unit was done")
+        if time.monotonic() - self._heard > LOST_SECONDS:
+            raise ClusterLost(
+                f"The head of the Ray cluster has not answered for {LOST_SECONDS:g} seconds. Once"
+                " it runs again, start this run again: what is in the cache is not done twice."
+            )
+
+    def wait(self, reference: Any) -> Any:
+        """Return what a call returned, or raise what it raised."""
+        future: Future[Any] = reference.future()
+        while not wait([future], _GLANCE_SECONDS).done:
+            self.require()
+        return result(future)
+
+
+def result(future: Future[Any]) -> Any:
+    """Return what a call returned, or raise what it raised: not Ray's account of that."""
+    error = future.exception()
+    if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
+        raise error.cause
+    return future.result()
+
+
+def get(reference: Any) -> Any:
+    """Wait for what a call returns, inside the cluster."""
+    return result(reference.future())
+
+
+class Slots:
+    """So many at a time, and no more: what waits here does not hold on to cores that Ray would
+    rather give to a process with the model.
+
+    Attributes:
+        limit: may change at any time.
+    """
+
+    def __init__(self, limit: int, lifeline: Lifeline) -> None:
+        self.limit, self._lifeline = limit, lifeline
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            while self._taken >= self.limit:
+                self._changed.wait(_GLANCE_SECONDS)
+                self._lifeline.require()
+            self._taken += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._changed:
+            self._taken -= 1
+            self._changed.notify()

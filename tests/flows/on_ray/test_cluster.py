@@ -1,0 +1,171 @@
+"""A run on a cluster: machines that join, units that are slow, runs that end early or are two."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.settings import PREFECT_API_URL
+
+from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
+from tests.flows.on_ray.conftest import (
+    Data,
+    SimulatedCluster,
+    facts,
+    meanwhile,
+    packs,
+    run,
+    simulated,
+    wait_for,
+    written,
+)
+from tests.web import serving
+
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server")]
+
+FLOW = Path(__file__).parents[3] / "flows" / "tag.py"
+
+
+def test_a_machine_that_joins_is_used_and_each_gpu_has_one_process(tmp_path: Path) -> None:
+    there: set[int] = set()
+    at_work: set[int] = set()
+    with (
+        simulated(nodes=1) as cluster,
+        command(tmp_path, cluster.address, many(tmp_path), "--no-cache") as process,
+    ):
+        wait_for(lambda: cluster.processes("ray::ModelActor.tag"))
+        cluster.add_node()
+        while process.poll() is None:
+            for actor in cluster.processes("ray::ModelActor"):
+                there.add(actor.pid)
+                if actor.title.startswith("ray::ModelActor.tag"):
+                    at_work.add(actor.pid)
+            time.sleep(0.05)
+        said, _ = process.communicate()
+    assert process.returncode == 0, said
+    assert len(at_work) == len(there) == 2
+    assert "the cluster changed: 3 machines, 2 GPUs" in said
+
+
+def many(folder: Path) -> str:
+    """A manifest of work for a minute or so."""
+    names = [f"{number}.mp4" for number in range(1_000)]
+    for name in names:
+        os.link(DEMO / "videos" / "beeps.mp4", folder / name)
+    return str(write_manifest(folder / "m.jsonl", [{"videos": [name]} for name in names]))
+
+
+def command(folder: Path, address: str, *options: str) -> subprocess.Popen[str]:
+    """Start a run of its own process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {key: value for key, value in os.environ.items() if "PREFECT" not in key}
+    environment |= {
+        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
+        "PREFECT_HOME": str(folder / "prefect"),
+    }
+    return subprocess.Popen(
+        [sys.executable, FLOW, *options, "--ray", address, "--hf-ast", DEMO_MODEL],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def tag_command(data: Data, folder: Path, address: str) -> subprocess.Popen[str]:
+    options = ["--video-root", str(data.folder), "--output", "out", "--cache", "cache"]
+    return command(folder, address, str(data.manifests), *options, "--max-failure-rate", "1")
+
+
+def test_a_run_that_is_stopped_leaves_nothing_on_the_cluster(
+    cluster: SimulatedCluster, tmp_path: Path
+) -> None:
+    with command(tmp_path, cluster.address, many(tmp_path), "--no-cache") as process:
+        wait_for(lambda: cluster.processes("ray::ModelActor.tag"))
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM), said
+    assert wait_for(lambda: not cluster.of_runs(), seconds=10)
+
+
+@pytest.mark.slow
+def test_two_runs_on_one_cluster(cluster: SimulatedCluster, data: Data, tmp_path: Path) -> None:
+    runs = [tag_command(data, tmp_path / name, cluster.address) for name in ("a", "b")]
+    for process in runs:
+        with process:
+            said, _ = process.communicate(timeout=300)
+        assert process.returncode == 1, said  # gone.mp4
+    for name in ("a", "b"):
+        assert written(tmp_path / name / "out") == data.expected
+
+
+@pytest.mark.slow
+def test_when_the_head_dies_the_run_says_so_and_the_next_one_goes_on(
+    data: Data, tmp_path: Path
+) -> None:
+    with simulated(nodes=1) as cluster, tag_command(data, tmp_path, cluster.address) as process:
+        wait_for(lambda: packs(tmp_path / "cache") >= 1)
+        cluster.kill_head()
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "The head of the Ray cluster has not answered" in said
+    known = packs(tmp_path / "cache")
+    with simulated(nodes=1) as cluster:
+        state = run(data, tmp_path / "out", tmp_path / "cache", cluster.address)
+    assert written(tmp_path / "out") == data.expected
+    assert facts(state)["cached"] >= known
+
+
+class SlowVideo:
+    """A server of one video, which it does not give until it is told to."""
+
+    def __init__(self) -> None:
+        self.content = (DEMO / "videos" / "speech.mp4").read_bytes()
+        self.released = threading.Event()
+        self.asked = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "GET":
+            self.asked.set()
+            self.released.wait(100)
+        start_response("200 OK", [("Content-Length", str(len(self.content)))])
+        return [self.content]
+
+
+@pytest.mark.parametrize("on_ray", [False, True], ids=["here", "on Ray"])
+def test_a_slow_unit_holds_up_nobody(
+    request: pytest.FixtureRequest, tmp_path: Path, on_ray: bool
+) -> None:
+    slow, data = SlowVideo(), Data(tmp_path)
+    ray = request.getfixturevalue("cluster").address if on_ray else None
+    with serving(slow) as url:
+        names = [f"{number}.mp4" for number in range(130)]
+        for name in names:
+            os.link(DEMO / "videos" / "beeps.mp4", tmp_path / name)
+        first = [f"{url}/slow.mp4", *names[:40]]
+        for number, videos in enumerate([first, names[40:90], names[90:]]):
+            samples = [{"videos": [video]} for video in videos]
+            write_manifest(data.manifests / f"{number}.jsonl", samples)
+
+        def release() -> None:
+            slow.asked.wait(100)
+            # The others are tagged and merged while it waits.
+            try:
+                wait_for(lambda: set(written(tmp_path / "out")) >= {"2.jsonl"}, seconds=90)
+                assert set(written(tmp_path / "out")) == {"1.jsonl", "2.jsonl"}
+            finally:
+                slow.released.set()
+
+        with meanwhile(release):
+            state = run(data, tmp_path / "out", None, ray)
+    assert facts(state)["tagged"] == 131
+    first_manifest = written(tmp_path / "out")["0.jsonl"].splitlines()
+    assert json.loads(first_manifest[0])["video_audio_tags"] == ["Speech"]
