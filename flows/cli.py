@@ -163,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-cache", action="store_true", help="keep nothing between runs")
     again = "tag again what is tagged already; stale: what was tagged in another way"
     add("--retag", type=_retag, metavar="stale", help=again)
+    add("--retry-failed", action="store_true", help="decode again what failed before, unchanged")
     add("--dry-run", action="store_true", help="say what would be done, touch nothing")
     add("--max-failure-rate", type=_share, metavar="X", help="above it the run fails (default 0.1)")
     add("--report", metavar="URL", help="folder (or .html) for a page to look at and listen to")

@@ -92,6 +92,7 @@ def tag_videos(
     cache_days: Annotated[int, Field(ge=1)] = 30,
     no_cache: bool = False,
     retag: Retag = False,
+    retry_failed: bool = False,
     dry_run: bool = False,
     max_failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.1,
     report: str | None = None,
@@ -141,8 +142,11 @@ def tag_videos(
         no_cache: Keep nothing between runs.
         retag: Tag again what is tagged already; stale is what the provenance field says was tagged
             in another way.
+        retry_failed: Decode again what failed before: by default a file that has not
+            changed since the same decoder failed on it is not decoded.
         dry_run: Say what would be done, write nothing, load no model.
-        max_failure_rate: Share of untagged samples above which the run counts as failed.
+        max_failure_rate: Share of the samples to tag above which the run counts as failed; those
+            that failed in the same way before do not count.
         report: Folder (or name ending with .html) for a page with the summary, and examples to
             listen to; a path or URL.
         report_sound: Whether the page holds sound of the examples, at most 8 MB; off is for those
@@ -188,7 +192,7 @@ def tag_videos(
             found = find_manifests(manifests, output, video_root)
             checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
             request = TaggerRequest(
-                checkpoint, channels, device, dtype, batch_size, _windows(windows)
+                checkpoint, channels, device, dtype, batch_size, _windows(windows), retry_failed
             )
             made_by = None
             if provenance_field:

@@ -15,14 +15,14 @@ from tasks.cache import Cache
 from tasks.errors import Failure
 from tasks.executor import Executor
 from tasks.identify import Video, identify_videos
-from tasks.kept import keep_clips, known_clips, known_scores
+from tasks.kept import keep_clips, keep_failures, known_clips, known_failures, known_scores
 from tasks.tagger import Tagger
 from tasks.units import UNIT_TASK, ExtractedUnit, ExtractedVideo, attempt, finish_unit
 
 
 def extract_unit(urls: Sequence[str], tagger: Tagger, cache: Cache | None) -> ExtractedUnit:
-    """Extract every video of a unit that was not tagged before; one that fails costs none of the
-    others.
+    """Extract every video of a unit that was not tagged before, nor known to fail; one that fails
+    costs none of the others.
 
     Raises:
         TransientError: the cache's store did not answer.
@@ -36,17 +36,21 @@ def extract_unit(urls: Sequence[str], tagger: Tagger, cache: Cache | None) -> Ex
     )
 
     def extract(video: Video) -> ExtractedVideo | Failure:
-        outcome = attempt(video.url, lambda: _find_or_extract(video, tagger, cache))
-        if isinstance(outcome, Failure):  # the ledger says of which content
-            outcome = replace(outcome, content=str(video.identity))
-        return outcome
+        return attempt(video.url, lambda: _find_or_extract(video, tagger, cache))
 
     unknown = [video for video in videos if video.url not in unit.known]
-    for outcome in _extractors().map(extract, unknown):
+    failures = known_failures(unknown, tagger, cache)
+    unit.failed += failures.values()
+    unknown = [video for video in unknown if video.url not in failures]
+    failed: dict[Video, Failure] = {}
+    for video, outcome in zip(unknown, _extractors().map(extract, unknown), strict=True):
         if isinstance(outcome, Failure):
-            unit.failed.append(outcome)
+            # The ledger says of which content.
+            failed[video] = replace(outcome, content=str(video.identity))
         else:
             unit.extracted.append(outcome)
+    unit.failed += failed.values()
+    keep_failures(failed, tagger, cache)
     unit.unkept = cache.trouble if cache else None
     return unit
 

@@ -31,6 +31,7 @@ class TaggerRequest:
         dtype: what the model computes in.
         batch_size: clips at a time; None is what fills the device.
         windows: how much of a video is heard.
+        retry_failed: decode also what is known to fail.
     """
 
     checkpoint: CheckpointId
@@ -39,6 +40,7 @@ class TaggerRequest:
     dtype: Dtype = "auto"
     batch_size: int | None = None
     windows: Windows = "start"
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Tagger:
         dtype: what it computes in.
         batch_size: clips at a time; changes no answer.
         computes_on: the device and the number format in words: ``CPU, bfloat16``.
+        retry_failed: whether what is known to fail is decoded again; changes no answer.
     """
 
     checkpoint: Checkpoint
@@ -62,6 +65,7 @@ class Tagger:
     dtype: Dtype
     batch_size: int
     computes_on: str
+    retry_failed: bool = False
 
     @classmethod
     def find(cls, request: TaggerRequest) -> Self:
@@ -84,6 +88,7 @@ class Tagger:
             dtype,
             request.batch_size or choose_batch_size(device),
             describe(device, dtype),
+            request.retry_failed,
         )
 
     @property

@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
 
 from flows.outcome import RunFailed
 from flows.tag import tag_videos
+from tasks.audio.pool import DecoderPool
 from tests.audio.media import melody, tone, write_media
 from tests.conftest import S3Server
 from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest, write_manifest
@@ -169,6 +170,25 @@ def test_known_failures_do_not_turn_every_later_night_red(tmp_path: Path) -> Non
     shutil.copy(tmp_path / "good.mp4", tmp_path / "text.mp4")
     shutil.copy(tmp_path / "good.mp4", tmp_path / "gone.mp4")
     assert night() == ("Partial", 2, 1, 1)
+
+
+def test_a_known_failure_is_decoded_again_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.mp4").write_text("not a video")
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"videos": ["text.mp4"]}])
+    decoded: list[str] = []
+    extract = DecoderPool.extract
+
+    def spied(self: DecoderPool, url: str, *options: Any) -> Any:
+        decoded.append(url)
+        return extract(self, url, *options)
+
+    monkeypatch.setattr(DecoderPool, "extract", spied)
+    for options, times in (({}, 1), ({}, 1), ({"retry_failed": True}, 2)):
+        state = run(manifest, cache=tmp_path / "cache", **options)
+        assert (counts(state)["failed"], len(decoded)) == (1, times)
+    assert counts(state)["known"] == 1, "asked again, it has failed as before"
 
 
 def test_a_refused_manifest_is_left_and_the_others_go_on(tmp_path: Path) -> None:

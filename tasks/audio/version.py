@@ -1,0 +1,20 @@
+"""Which decoder this is: what failed with another one may succeed with this one."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def decoder_version() -> str:
+    """Name what decodes a video: PyAV, the libraries of FFmpeg, and the code in this folder."""
+    import av  # here since it takes 0.1 s, and all else of it runs in the child processes
+
+    libraries = [
+        f"{name} {'.'.join(map(str, version))}"
+        for name, version in sorted(av.library_versions.items())
+    ]
+    code = hashlib.sha256()
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(module.read_bytes())
+    return ", ".join([f"PyAV {av.__version__}", *libraries, f"code {code.hexdigest()}"])
