@@ -28,7 +28,8 @@ from tests.flows.on_ray.conftest import (
 )
 from tests.web import serving
 
-pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server")]
+# A process that has held a cluster is not one to run the other tests in.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 FLOW = Path(__file__).parents[3] / "flows" / "tag.py"
 
@@ -96,7 +97,6 @@ def test_a_run_that_is_stopped_leaves_nothing_on_the_cluster(
     assert wait_for(lambda: not cluster.of_runs(), seconds=10)
 
 
-@pytest.mark.slow
 def test_two_runs_on_one_cluster(cluster: SimulatedCluster, data: Data, tmp_path: Path) -> None:
     runs = [tag_command(data, tmp_path / name, cluster.address) for name in ("a", "b")]
     for process in runs:
@@ -107,7 +107,6 @@ def test_two_runs_on_one_cluster(cluster: SimulatedCluster, data: Data, tmp_path
         assert written(tmp_path / name / "out") == data.expected
 
 
-@pytest.mark.slow
 def test_when_the_head_dies_the_run_says_so_and_the_next_one_goes_on(tmp_path: Path) -> None:
     # Without their head the processes go on for a minute: there must be work for longer.
     options = [many(tmp_path, videos=3_000), "--cache", "cache"]

@@ -20,7 +20,7 @@ from tests.flows.on_ray.conftest import (
     written,
 )
 
-pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 CHANCE = random.Random(0)
 

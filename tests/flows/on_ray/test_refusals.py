@@ -22,7 +22,6 @@ from tests.flows.conftest import DEMO_MODEL
 from tests.flows.on_ray.conftest import SimulatedCluster, simulated
 from tests.web import serving
 
-pytestmark = pytest.mark.long
 
 LIMIT_SECONDS = 10
 
@@ -42,6 +41,7 @@ def load(address: str, cache: Cache | None, model: str) -> None:
         executor.load(TaggerRequest(CheckpointId(model)))
 
 
+@pytest.mark.long
 def test_where_ray_is_not_installed_it_says_what_to_install() -> None:
     program = (
         "import sys; sys.modules['ray'] = None\n"
@@ -54,6 +54,7 @@ def test_where_ray_is_not_installed_it_says_what_to_install() -> None:
     assert "pip install 'video-audio-tags[ray]'" in said
 
 
+@pytest.mark.long
 def test_without_the_option_ray_is_not_imported() -> None:
     program = (
         "import sys; import flows.cli\n"
@@ -70,10 +71,12 @@ def test_an_address_of_another_kind() -> None:
             start_executor(address, None, print)
 
 
+@pytest.mark.slow
 def test_nothing_listens_there() -> None:
     assert "There is no Ray cluster at 127.0.0.1:1" in refusal("127.0.0.1:1")
 
 
+@pytest.mark.slow
 def test_something_else_listens_there() -> None:
     def app(environ: object, start_response: object) -> list[bytes]:
         return []
@@ -113,6 +116,7 @@ def cluster(folders: list[Path]) -> Iterator[SimulatedCluster]:
         yield cluster
 
 
+@pytest.mark.slow
 def test_another_version_of_ray_or_python(cluster: SimulatedCluster) -> None:
     with cluster.claiming({"ray_version": "2.9.0", "python_version": "3.8.1"}):
         said = refusal(cluster.address)
@@ -120,11 +124,13 @@ def test_another_version_of_ray_or_python(cluster: SimulatedCluster) -> None:
     assert "install the same on every machine" in said
 
 
+@pytest.mark.slow
 def test_a_cache_that_the_machines_do_not_share(cluster: SimulatedCluster) -> None:
     said = refusal(cluster.address, Cache("memory://cache"))
     assert "does not see the cache memory://cache" in said
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_the_same_on_every_machine(
     cluster: SimulatedCluster, folders: list[Path]
 ) -> None:
