@@ -22,7 +22,6 @@ from tests.flows.conftest import DEMO_MODEL
 from tests.flows.on_ray.conftest import SimulatedCluster, simulated
 from tests.web import serving
 
-
 LIMIT_SECONDS = 10
 
 
