@@ -92,7 +92,7 @@ def test_second_night_is_cancelled_and_a_cancelled_one_goes_on(
     before = endless.first.read_bytes()
     run = machine.start("nightly", **parameters)
     # Some videos are tagged, and the run waits for one that does not come.
-    wait_for(lambda: list((endless.folder / "cache" / "tags-2").glob("*/*")))
+    wait_for(lambda: list((endless.folder / "cache" / "scores-1").glob("*.pack")))
     second = machine.start("nightly", **parameters)
     assert machine.wait(second) == ("CANCELLED", "Cancelled")
     assert machine.state_of(run) == ("RUNNING", "Running")
