@@ -11,6 +11,7 @@ import av.logging
 from av.container import InputContainer
 
 from tasks.audio.extent import Readable, is_known
+from tasks.audio.mp4 import absence
 from tasks.errors import FailureKind, VideoError
 
 _MESSAGE_CHARACTERS = 200
@@ -114,6 +115,8 @@ def _refuse(error: av.error.FFmpegError, file: Readable) -> NoReturn:
         raise VideoError(
             FailureKind.NOT_MEDIA, "a playlist, script or picture, not a video"
         ) from error
+    if missing := absence(file):
+        raise missing from error
     # Errors logged by the demuxer that was chosen carry its name; others come from one that passed
     # the file on (hls).
     if (error.log and error.log[1]) or is_known(file):

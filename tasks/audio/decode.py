@@ -17,8 +17,8 @@ from av.container import InputContainer
 from tasks.audio.container import open_container
 from tasks.audio.downmix import downmix
 from tasks.audio.extent import Readable, is_mp4, is_whole
-from tasks.audio.mp4 import Mp4Track, audio_tracks
-from tasks.audio.proof import LATE_FORMATS, format_name, prove_no_audio_stream
+from tasks.audio.mp4 import Mp4Track, absence, audio_tracks
+from tasks.audio.proof import LATE_FORMATS, encryption, format_name, prove_no_audio_stream
 from tasks.audio.samples import collect
 from tasks.audio.statistics import Statistics
 from tasks.audio.window import FRAME_SECONDS, Segment, Window
@@ -293,8 +293,10 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
     whole, broken_index = is_whole(file), is_mp4(file) and not audio_tracks(file)
     for track in tracks:
         statistics, stated = track.statistics, track.stated_seconds
-        if track.failure:
-            raise track.failure
+        if error := track.failure or absence(file):
+            raise error
+        if track.format == "mpegts" and (error := encryption(file)):
+            raise error
         reason = ""
         if statistics.corrupt_packets:
             reason = statistics.last_error

@@ -18,17 +18,18 @@ class Readable(Protocol):
 
 # A capture split into gigabytes has hundreds of outermost parts, other files a handful.
 MAX_BOXES = 1_000
-_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-_TRACKS = b"\x16\x54\xae\x6b"
+EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+TRACKS, CLUSTER = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75"
+AVI_LIST = b"LIST"
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _OGG_LAST_PAGE = 4  # in a page's flags
 _MAX_OGG_PAGE = 27 + 255 + 255 * 255
-_MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot", b"moof",
+MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot", b"moof",
               b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"uuid", b"meta", b"meco", b"pdin",
               b"udta", b"PICT"}  # fmt: skip
-_OTHER_STARTS = (b"RIFF", b"RF64", _W64, _EBML, _ASF_HEADER, b"FLV", b"OggS", b"fLaC", b"ID3",
+_OTHER_STARTS = (b"RIFF", b"RF64", _W64, EBML, _ASF_HEADER, b"FLV", b"OggS", b"fLaC", b"ID3",
                  b"\x00\x00\x01\xba")  # fmt: skip
 # Some writers count the RIFF header in, or forget the last chunk's padding.
 _RIFF_SLACK = 9
@@ -42,15 +43,17 @@ def is_whole(file: Readable) -> bool | None:
     """
     size, head = file.seek(0, SEEK_END), bytes_at(file, 0, 16)
     if head.startswith((b"RIFF", b"RF64")):
-        return _riff_is_whole(file, size)
-    if head.startswith(_EBML):
+        end = riff_end(file)
+        return None if end is None else end <= size + _RIFF_SLACK
+    if head.startswith(EBML):
         return _matroska_is_whole(file, size)
     if head.startswith(b"OggS"):
         return _ogg_is_whole(file, size)
     if head == _W64:
         return _w64_is_whole(file, size)
     if head.startswith(_ASF_HEADER):
-        return _asf_is_whole(file, size)
+        end = asf_end(file)
+        return None if end is None else end <= size
     return _mp4_is_whole(file, size) if is_mp4(file) else None
 
 
@@ -64,11 +67,11 @@ def is_mp4(file: Readable) -> bool:
 
     FFmpeg passes over a box that it does not know.
     """
-    if (type := bytes_at(file, 0, 8)[4:]) in _MP4_BOXES:
+    if (type := bytes_at(file, 0, 8)[4:]) in MP4_BOXES:
         return True
     first = box_header(file, 0) if type.isalnum() else None
     second = box_header(file, first.length) if first and first.length else None
-    return second is not None and second.type in _MP4_BOXES
+    return second is not None and second.type in MP4_BOXES
 
 
 def bytes_at(file: Readable, offset: int, count: int) -> bytes:
@@ -107,7 +110,7 @@ def _mp4_is_whole(file: Readable, size: int) -> bool | None:
     offset, missing = 0, {b"moov", b"mdat"}
     for _ in range(MAX_BOXES):
         header = box_header(file, offset)
-        if header is None or (header.type not in _MP4_BOXES and not missing):
+        if header is None or (header.type not in MP4_BOXES and not missing):
             break
         if header.type == b"moof" or not header.length:
             return None
@@ -116,44 +119,57 @@ def _mp4_is_whole(file: Readable, size: int) -> bool | None:
     return not missing and offset <= size
 
 
-def _riff_is_whole(file: Readable, size: int) -> bool | None:
-    """Whether the RIFF chunks (of AVI there may be several) lie within the file."""
+def riff_end(file: Readable) -> int | None:
+    """Where the RIFF chunks (of AVI there may be several) end; None if the writer did not know."""
     offset = 0
     while (head := bytes_at(file, offset, 28)).startswith((b"RIFF", b"RF64")):
+        if offset and head[8:12] != b"AVIX":
+            break  # another file
         length = int.from_bytes(head[4:8], "little")
         if head.startswith(b"RF64"):  # EBU Tech 3306: 64 bits in the chunk ds64
             length = int.from_bytes(head[20:28], "little")
-        if length in (0, 0xFFFF_FFFF):  # the writer did not know
+        if length in (0, 0xFFFF_FFFF):
             return None
         offset += 8 + length
-    return offset <= size + _RIFF_SLACK
+    return offset
 
 
 def _matroska_is_whole(file: Readable, size: int) -> bool | None:
     """Whether the segment, the second element behind the EBML header, lies within the file."""
     offset = 0
-    for name in (_EBML, _SEGMENT):
-        head = bytes_at(file, offset, 12)
-        length = _ebml_length(head) if head.startswith(name) else None
-        if length is None:
+    for name in (EBML, SEGMENT):
+        element = ebml_element(bytes_at(file, offset, 12))
+        if element is None or element.id != name or element.length is None:
             return None
-        offset += length
+        offset += element.size + element.length
     return offset <= size
 
 
-def matroska_tracks(head: bytes) -> bytes:
-    """The element that describes the tracks of a Matroska file, out of the first bytes of that."""
-    start = head.find(_TRACKS)
-    length = _ebml_length(head[start : start + 12]) if start >= 0 else None
-    return head[start : start + length] if length else head
+class Element(NamedTuple):
+    """The header of an EBML element.
+
+    Attributes:
+        size: of the header.
+        length: of the content; None where the writer did not know.
+    """
+
+    id: bytes
+    size: int
+    length: int | None
 
 
-def _ebml_length(head: bytes) -> int | None:
-    """RFC 8794: the leading zeros of a number tell its width; all ones mean an unknown length."""
-    width = 9 - head[4].bit_length() if len(head) > 4 else 9
-    number = int.from_bytes(head[4 : 4 + width], "big") & ((1 << 7 * width) - 1)
-    known = width <= 8 and number != (1 << 7 * width) - 1
-    return 4 + width + number if known else None
+def ebml_element(head: bytes) -> Element | None:
+    """The header that ``head`` begins with (RFC 8794); None where there is none.
+
+    The leading zeros of a number tell its width; all ones mean an unknown length.
+    """
+    id_width = 9 - head[0].bit_length() if head else 9
+    width = 9 - head[id_width].bit_length() if len(head) > id_width else 9
+    if id_width > 4 or width > 8 or len(head) < id_width + width:
+        return None
+    unknown = (1 << 7 * width) - 1
+    length = int.from_bytes(head[id_width : id_width + width], "big") & unknown
+    return Element(head[:id_width], id_width + width, None if length == unknown else length)
 
 
 def _ogg_is_whole(file: Readable, size: int) -> bool:
@@ -171,9 +187,9 @@ def _w64_is_whole(file: Readable, size: int) -> bool:
     return int.from_bytes(bytes_at(file, 16, 8), "little") <= size
 
 
-def _asf_is_whole(file: Readable, size: int) -> bool | None:
-    """Whether the file is as long as the file properties in its header say."""
+def asf_end(file: Readable) -> int | None:
+    """How long the file is by the file properties in its header; None where those do not say."""
     head = bytes_at(file, 0, 4_096)
     start = head.find(_ASF_FILE_PROPERTIES)
     declared = int.from_bytes(head[start + 40 : start + 48], "little") if start > 0 else 0
-    return declared <= size if declared else None
+    return declared or None

@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tasks.audio.extent import MAX_BOXES, Readable, box_header, bytes_at, is_mp4
+from tasks.audio.extent import MAX_BOXES, MP4_BOXES, Readable, box_header, bytes_at, is_mp4
+from tasks.errors import FailureKind, VideoError
 
 # Sample entries whose samples are encrypted: Common Encryption, FairPlay, Audible.
 _ENCRYPTED_ENTRIES = {b"enca", b"drms", b"aavd"}
+_PICTURE_BRANDS = {b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"miaf"}
 _MAX_EDITS = 1_000
 MAX_INDEX_SIZE = 2**26
+MAX_FRAGMENTS = 2**17
 _PRIMING_SECONDS = 1.0  # codecs need up to 0.2 s to start
 _LONG_SECONDS = 300.0
 
@@ -82,10 +85,36 @@ def audio_tracks(file: Readable) -> list[Mp4Track]:
     return [track for track in found if track]
 
 
+def absence(file: Readable) -> VideoError | None:
+    """What an MP4 lacks that is no video by itself; None for others, cut-off ones too."""
+    types = {box.type for box in top_level_boxes(file)}
+    if b"moov" in types:
+        if b"moof" in types or b"mdat" in types or b"mvex" not in index_bytes(file):
+            return None
+        reason = "an initialisation segment, or cut off behind it: no media data follow its header"
+        return VideoError(FailureKind.CORRUPT, reason)
+    if b"moof" in types:
+        reason = "a segment of a stream, without the initialisation segment that describes it"
+        return VideoError(FailureKind.CORRUPT, reason)
+    if bytes_at(file, 8, 4) in _PICTURE_BRANDS:
+        return VideoError(FailureKind.NOT_MEDIA, "a picture (HEIF or AVIF), not a video")
+    return None
+
+
 def index_bytes(file: Readable) -> bytes:
     """The content of an MP4's index (the box ``moov``); nothing where there is none."""
     moov = _find(file, Box(b"", 0, 2**63), b"moov") if is_mp4(file) else None
     return bytes_at(file, moov.start, min(moov.end - moov.start, MAX_INDEX_SIZE)) if moov else b""
+
+
+def top_level_boxes(file: Readable) -> Iterator[Box]:
+    """The boxes of the file, fragments too; behind its index up to the first unknown type."""
+    indexed = False
+    for box in _boxes(file, Box(b"", 0, 2**63), MAX_FRAGMENTS) if is_mp4(file) else ():
+        if indexed and box.type not in MP4_BOXES:
+            return
+        indexed = indexed or box.type == b"moov"
+        yield box
 
 
 def _track(file: Readable, trak: Box, movie_timescale: int) -> Mp4Track | None:
@@ -136,9 +165,9 @@ def _find(file: Readable, parent: Box, *path: bytes) -> Box | None:
     return parent
 
 
-def _boxes(file: Readable, parent: Box) -> Iterator[Box]:
+def _boxes(file: Readable, parent: Box, limit: int = MAX_BOXES) -> Iterator[Box]:
     offset = parent.start
-    for _ in range(MAX_BOXES):
+    for _ in range(limit):
         header = box_header(file, offset) if offset < parent.end else None
         if header is None:
             return

@@ -1,0 +1,196 @@
+"""Find out whether a file announces sound of which FFmpeg's list of streams says nothing.
+
+Damage hides streams from FFmpeg, and so does a file joined to another one (``cat a.mkv b.mkv``): it
+reads the first header only. A container that declares where its parts lie is asked there; a format
+made for streaming is read to its end, since whatever follows may begin anywhere.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from tasks.audio.extent import (
+    AVI_LIST,
+    CLUSTER,
+    EBML,
+    SEGMENT,
+    TRACKS,
+    Readable,
+    asf_end,
+    bytes_at,
+    ebml_element,
+    riff_end,
+)
+from tasks.audio.mp4 import MAX_INDEX_SIZE, index_bytes, top_level_boxes
+
+_BLOCK_SIZE = 2**20
+_OVERLAP = 512  # more than the longest mark
+_MAX_ELEMENTS = 10_000
+
+# What announces sound in the bytes of a format, also where damage keeps FFmpeg from listing it.
+_MARKS = {
+    "mov": rb"hdlr.{8}soun|smhd",  # the handler and the media header of a sound track
+    # A track's codec ID, its type, its audio settings.
+    "matroska": rb"\x86[\x81-\x90]A_|\x83\x81\x02|\xe1[\x80-\xbf].{0,3}\xb5[\x84\x88]",
+    "avi": rb"auds|0[0-9]wb..[\x00-\x0f]\x00",  # a stream header, a chunk of wave data
+    "asf": rb"\x40\x9e\x69\xf8\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b",  # stream type
+    "ogg": rb"\x01vorbis|OpusHead|\x7fFLAC|Speex   ",
+    "flv": rb"FLV\x01[\x04-\x07]\x00\x00\x00\x09|\AFLV.[\x04-\x07]",  # the flag in the header
+    # A packetised stream of audio; one listed in the system header of a program stream.
+    "mpegts": rb"\x00\x00\x01[\xc0-\xdf]",
+    "mpeg": rb"\x00\x00\x01[\xc0-\xdf]|\x00\x00\x01\xbb.{8}(?:[\xb9-\xff]..)*[\xb8\xbd\xc0-\xdf]",
+}
+FORMATS = _MARKS.keys()
+
+# How files begin, in so many bytes that pictures do not contain them by chance.
+_STARTS = (
+    rb"\x00\x00\x00.ftyp[ -~]{4}|moov....mvhd|\x1a\x45\xdf\xa3.{1,48}(?:matroska|webm)|OggS\x00\x02"
+    rb"|RIFF....(?:AVI |WAVE)|\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV\x01[\x01-\x07]\x00\x00\x00\x09"
+    rb"|fLaC\x00\x00\x00\x22|ID3[\x02-\x04]\x00|(?:\x47.{187}){5}|\x00\x00\x01\xba.{10}\x00\x00\x01"
+)
+# Ogg begins anew for each of its streams; what else is ambiguous in a stream of bytes is left out.
+_STARTS_IN_A_STREAM = (
+    rb"\x00\x00\x00.ftyp[ -~]{4}|\x1a\x45\xdf\xa3.{1,48}(?:matroska|webm)|RIFF....(?:AVI |WAVE)"
+    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|fLaC\x00\x00\x00\x22"
+)
+
+_SOUND = "sound is announced in it"
+_JOINED = "another file is joined to it, and FFmpeg reads only the first one"
+_UNKNOWN = "its header is damaged, so that nobody knows whether it has a sound track"
+
+# RFC 9559: SeekHead, Info, Tracks, Cues, Attachments, Chapters, Tags, Cluster; Void, CRC-32.
+_SEGMENT_PARTS = {
+    *map(bytes.fromhex, ("114d9b74", "1549a966", "1c53bb6b", "1941a469", "1043a770", "1254c367")),
+    TRACKS, CLUSTER, b"\xec", b"\xbf",
+}  # fmt: skip
+_AVI_STREAMS_WITHOUT_SOUND = {b"vids", b"txts"}
+
+
+def doubt(file: Readable, name: str) -> str | None:
+    """Why a file may have sound that FFmpeg does not list; None where that is impossible.
+
+    Args:
+        name: FFmpeg's of the format, one of :data:`FORMATS`.
+    """
+    searches: dict[str, Callable[[Readable], str | None]] = {
+        "mov": _mp4,
+        "matroska": _matroska,
+        "avi": _avi,
+        "asf": _asf,
+    }
+    if name in searches:
+        return searches[name](file)
+    if _occurs(_MARKS[name], file, 0):
+        return _SOUND
+    return _JOINED if _occurs(_STARTS_IN_A_STREAM, file, 1) else None
+
+
+def _mp4(file: Readable) -> str | None:
+    """Each index of the file, and what follows its last box."""
+    boxes = top_level_boxes(file)
+    end = 0
+    for box in boxes:
+        if box.type == b"moov":
+            index = bytes_at(file, box.start, min(box.end - box.start, MAX_INDEX_SIZE))
+            if _search("mov", index):
+                return _SOUND
+        end = box.end
+    if not end:
+        return _SOUND if _search("mov", index_bytes(file)) else None
+    return _JOINED if _occurs(_STARTS, file, end) else None
+
+
+def _matroska(file: Readable) -> str | None:
+    """The description of the tracks, and what follows the segment."""
+    header = ebml_element(bytes_at(file, 0, 12))
+    if header is None or header.id != EBML or header.length is None:
+        return _UNKNOWN
+    start = header.size + header.length
+    segment = ebml_element(bytes_at(file, start, 12))
+    if segment is None or segment.id != SEGMENT:
+        return _UNKNOWN
+    tracks = _matroska_tracks(file, start + segment.size)
+    if tracks is None:
+        return _UNKNOWN
+    if _search("matroska", tracks):
+        return _SOUND
+    if segment.length is None:  # a live stream
+        return _JOINED if _occurs(_STARTS_IN_A_STREAM, file, 1) else None
+    return _JOINED if _occurs(_STARTS, file, start + segment.size + segment.length) else None
+
+
+def _matroska_tracks(file: Readable, offset: int) -> bytes | None:
+    """The element that describes the tracks; None where damage may hide it, or a part of it."""
+    for _ in range(_MAX_ELEMENTS):
+        element = ebml_element(bytes_at(file, offset, 12))
+        if element is None or element.id not in _SEGMENT_PARTS or element.length is None:
+            return None
+        end = offset + element.size + element.length
+        if element.id == TRACKS:
+            following = ebml_element(bytes_at(file, end, 12))
+            intact = following is None or following.id in _SEGMENT_PARTS
+            too_large = element.length > MAX_INDEX_SIZE
+            return bytes_at(file, offset, end - offset) if intact and not too_large else None
+        offset = end
+    return None
+
+
+def _avi(file: Readable) -> str | None:
+    """The header of each stream, the beginning of the data, and what follows the last chunk."""
+    types, count = [], -1
+    for kind, data in _avi_header(file):
+        if kind == b"avih":
+            count = int.from_bytes(data[24:28], "little")
+        elif kind == b"strh":
+            types.append(data[:4])
+    if _search("avi", bytes_at(file, 0, _BLOCK_SIZE)):
+        return _SOUND
+    if len(types) != count or not _AVI_STREAMS_WITHOUT_SOUND.issuperset(types):
+        return _UNKNOWN
+    end = riff_end(file)
+    joined = _occurs(_STARTS, file, end) if end else _occurs(_STARTS_IN_A_STREAM, file, 1)
+    return _JOINED if joined else None
+
+
+def _avi_header(file: Readable) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of an AVI's header list, those of the lists in it, too."""
+    head = bytes_at(file, 12, 12)
+    if not (head.startswith(AVI_LIST) and head.endswith(b"hdrl")):
+        return
+    data = bytes_at(file, 24, min(int.from_bytes(head[4:8], "little") - 4, MAX_INDEX_SIZE))
+    offset = 0
+    while offset + 8 <= len(data):
+        kind, length = (
+            data[offset : offset + 4],
+            int.from_bytes(data[offset + 4 : offset + 8], "little"),
+        )
+        if kind == AVI_LIST:
+            offset += 12
+            continue
+        yield kind, data[offset + 8 : offset + 8 + length]
+        offset += 8 + length + length % 2
+
+
+def _asf(file: Readable) -> str | None:
+    """The header object, and what follows the file that it describes."""
+    header_size = int.from_bytes(bytes_at(file, 16, 8), "little")
+    if not 0 < header_size <= MAX_INDEX_SIZE:
+        return _UNKNOWN
+    if _search("asf", bytes_at(file, 0, header_size)):
+        return _SOUND
+    end = asf_end(file)
+    joined = _occurs(_STARTS, file, end) if end else _occurs(_STARTS_IN_A_STREAM, file, 1)
+    return _JOINED if joined else None
+
+
+def _search(name: str, data: bytes) -> bool:
+    return re.search(_MARKS[name], data, re.DOTALL) is not None
+
+
+def _occurs(pattern: bytes, file: Readable, offset: int) -> bool:
+    """Whether a pattern occurs in the file from ``offset`` on."""
+    compiled, tail = re.compile(pattern, re.DOTALL), b""
+    while data := bytes_at(file, offset, _BLOCK_SIZE):
+        if compiled.search(tail + data):
+            return True
+        offset, tail = offset + len(data), data[-_OVERLAP:]
+    return False
