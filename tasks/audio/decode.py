@@ -90,6 +90,7 @@ class _Track:
         exact_edits: how the container was opened, as ``thorough``.
         zero: the timestamp in seconds at which the video starts.
         stated_seconds: how long it is by the file's header; None where that does not say.
+        stated_frames: how many it has by the file's index; 0 where that does not say.
         ends_early: the file ends before the end that its header states.
         failure: why it cannot be decoded at all.
     """
@@ -100,6 +101,7 @@ class _Track:
     thorough: bool = False
     zero: float = 0.0
     stated_seconds: float | None = None
+    stated_frames: int = 0
     ends_early: bool = False
     failure: VideoError | None = None
     segments: list[Segment] = field(default_factory=list)
@@ -169,6 +171,7 @@ def _decode_stream(
     track: _Track,
 ) -> None:
     """Decode one audio stream into ``track`` until the window is full."""
+    track.stated_frames = stream.frames
     if stream.duration is not None and (stream.frames or track.format in _STATED_BY_STREAM):
         track.stated_seconds = stream.duration * float(stream.time_base or 0)
     if (in_index and in_index.encrypted) or "enc_key_id" in stream.metadata:  # MP4; Matroska
@@ -306,6 +309,8 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
             reason = "its index is damaged"
         elif (stated or 0) > statistics.decoded_seconds + FRAME_SECONDS * 4:
             reason = f"{stated:.1f} seconds are missing"
+        elif track.stated_frames and not statistics.frames:
+            reason = f"none of the {track.stated_frames} in its index is played"
         elif whole is None and not (track.format == "flac" and stated and statistics.frames):
             reason = "nothing tells whether the file is complete"
         if reason:

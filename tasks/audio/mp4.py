@@ -55,7 +55,7 @@ class Mp4Track:
         """
         edits = self.edits[1:] if self.edits and self.edits[0].start < 0 else self.edits
         if len(edits) != 1:
-            return bool(edits)
+            return bool(self.edits)  # also one that plays nothing at all: FFmpeg knows best
         (edit,) = edits
         if not edit.seconds:
             return False  # FFmpeg would play nothing, players play on from there

@@ -11,6 +11,7 @@ import pytest
 from tasks.audio.clip import make_clip
 from tasks.audio.decode import decode
 from tasks.audio.window import Window
+from tasks.errors import VideoError
 from tests import needs
 from tests.audio.hearing import ffmpeg_hears, likeness
 from tests.audio.media import melody, tone, write_media
@@ -128,6 +129,21 @@ def test_a_broken_edit_list_costs_no_more_than_itself(
         data[sound + 8 : sound + 12] = struct.pack(">I", 2**31)
 
     assert hear(bytes(data), window).size == pytest.approx(3 * 16_000, rel=0.1)
+
+
+@pytest.mark.parametrize("start", [-0x100_0000, -(2**31)])
+def test_an_edit_that_plays_nothing_of_the_sound_is_a_failure(
+    tmp_path: Path, window: Window, start: int
+) -> None:
+    path = write_media(tmp_path / "a.m4a", melody(2, 48_000), 48_000, "alac", muxer="ipod")
+    data = bytearray(path.read_bytes())
+    edit = data.rindex(b"elst") + 12
+    struct.pack_into(">Ii", data, edit, 255, start)
+    path.write_bytes(data)
+
+    assert not ffmpeg_hears(path, window).size
+    with pytest.raises(VideoError, match="in its index is played"):
+        hear(bytes(data), window)
 
 
 def test_negative_times_of_flv_are_sound(tmp_path: Path, window: Window) -> None:
