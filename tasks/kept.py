@@ -38,7 +38,9 @@ def known_scores(
     known = {}
     for key, content in cache.find_packed(list(urls)).items():
         with suppress(ValueError):  # a damaged entry
-            known[urls[key]] = VideoScores.from_bytes(content)
+            scores = VideoScores.from_bytes(content)
+            if not len(scores) or scores.logits.shape[1] == len(tagger.labels):
+                known[urls[key]] = scores
     return known
 
 
@@ -62,7 +64,7 @@ def known_failures(
     known = {}
     for key, content in cache.find_packed(list(by_key)).items():
         video = by_key[key]
-        with suppress(ValueError, TypeError):  # a damaged entry
+        with suppress(ValueError, TypeError, RecursionError):  # a damaged entry
             kind, reason = json.loads(content)
             known[video.url] = Failure(video.url, FailureKind(kind), reason, str(video.identity))
     return known
@@ -101,7 +103,9 @@ def known_clips(video: Video, window: Window, cache: Cache | None) -> Clips | No
         return None
     try:
         clip = Clip.from_bytes(content)
-    except Exception:  # noqa: BLE001 - whatever is wrong with an entry, the video has it right
+    except ValueError:  # a damaged entry: the video has it right
+        return None
+    if clip.sampling_rate != window.sampling_rate:
         return None
     return Clips() if clip.is_empty else Clips([(0.0, content)])
 

@@ -88,6 +88,7 @@ class VideoScores:
         starts, seconds = np.frombuffer(data, "<f4", 2 * windows, _HEAD.size).reshape(2, windows)
         top = np.frombuffer(data, "<i4", windows, _HEAD.size + 8 * windows)
         logits = np.frombuffer(data, "<f2", windows * labels, _HEAD.size + 12 * windows)
-        if windows and not (np.isfinite(logits).all() and 0 <= top.min() <= top.max() < labels):
+        finite = np.isfinite(logits).all() and np.isfinite(starts).all() and (seconds > 0).all()
+        if windows and not (finite and 0 <= top.min() <= top.max() < labels):
             raise ValueError("these scores are damaged")
         return cls(starts, seconds, top, logits.reshape(windows, labels))

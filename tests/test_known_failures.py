@@ -117,7 +117,8 @@ def test_only_what_the_same_bytes_are_again_is_kept(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\xff", b"{}", b"[]", b'["corrupt"]', b'["odd", ""]', b'["corrupt", 7]']
+    "content",
+    [b"", b"\xff", b"{}", b"[]", b'["corrupt"]', b'["odd", ""]', b'["corrupt", 7]', b"[" * 100_000],
 )
 def test_an_entry_that_makes_no_sense_is_not_there(
     content: bytes, tagger: Tagger, cache: Cache

@@ -43,6 +43,7 @@ def test_a_huge_logit_stays_finite() -> None:
         scores().to_bytes()[:-1],
         b"XXXX" + scores().to_bytes()[4:],
         scores(1, 2).to_bytes()[:-2] + b"\xff\x7f",  # a NaN
+        scores(1, 2).to_bytes()[:12] + b"\0\0\xc0\x7f" + scores(1, 2).to_bytes()[16:],  # no start
         scores(1, 2).to_bytes()[:20] + b"\x09\0\0\0" + scores(1, 2).to_bytes()[24:],  # no such top
     ],
 )

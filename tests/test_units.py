@@ -15,6 +15,7 @@ from tasks.extract import extract_unit
 from tasks.identify import Video
 from tasks.kept import clip_key
 from tasks.model import CheckpointId
+from tasks.scores import VideoScores
 from tasks.storage import identify
 from tasks.tag import Logits, tag_unit
 from tasks.tagger import Tagger, TaggerRequest
@@ -107,7 +108,8 @@ def test_an_entry_that_is_no_clip_is_extracted_again(
     """With the right checksum, as only another writer of a shared cache can make it."""
     key = clip_key(Video(good, identify(good)), tagger.window)
     nan = Clip(np.ones(16_000, np.int16), float("nan"), 16_000).to_bytes()
-    for content in (b"", b"short", nan, nan[:-1], b"CLP1" + nan[4:]):
+    no_rate = Clip(np.ones(16_000, np.int16), 1.0, 0).to_bytes()
+    for content in (b"", b"short", nan, nan[:-1], b"CLP1" + nan[4:], no_rate):
         cache.put(key, content)
         unit = extract_unit([good], tagger, cache)
         assert [clip.cached for clip in unit.extracted] == [False]
@@ -158,7 +160,8 @@ def test_scores_that_are_damaged_are_computed_again(
 ) -> None:
     unit = extract_unit([good], tagger, cache)
     first = tag_unit(unit, tagger, cache).scores[good]
-    for content in (b"not scores", first.to_bytes()[:-1], b"", b"SCR1" + b"\xff" * 100):
+    other = VideoScores.of([0.0], np.zeros((1, len(tagger.labels) + 1), np.float32)).to_bytes()
+    for content in (b"not scores", first.to_bytes()[:-1], b"", b"SCR1" + b"\xff" * 100, other):
         cache.put_packed({tagger.score_key(unit.extracted[0].video): content})
         again = extract_unit([good], tagger, cache)
         assert (len(again.known), len(again.extracted)) == (0, 1)
