@@ -54,7 +54,7 @@ def _ffmpeg_hears_stream(number: int, path: Path, window: Window) -> Sound:
 # Without ignidx an error in the index of an MP4, behind what it tells of the sound, fails the file.
 _DECODE_ANY = """
 import sys, av
-options = {"fflags": "+ignidx"}
+options = {"fflags": "+ignidx", "advanced_editlist": sys.argv[2]}
 container = av.open(sys.argv[1], options=options, metadata_errors="ignore")
 for _ in range(100):
     try:
@@ -67,9 +67,13 @@ sys.exit(1)
 """
 
 
-def libraries_hear(path: Path) -> bool:
-    """Whether PyAV decodes any sound: its FFmpeg is of another version than the command line."""
-    command = [sys.executable, "-c", _DECODE_ANY, str(path)]
+def libraries_hear(path: Path, edits: bool = True) -> bool:
+    """Whether PyAV decodes any sound: its FFmpeg is of another version than the command line.
+
+    Args:
+        edits: apply the edit list of an MP4.
+    """
+    command = [sys.executable, "-c", _DECODE_ANY, str(path), str(int(edits))]
     return subprocess.run(command, stderr=subprocess.DEVNULL, timeout=JUDGE_SECONDS).returncode == 0
 
 
