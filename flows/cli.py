@@ -1,34 +1,18 @@
-"""The command line of the flow: options, exit status, and what is printed where."""
+"""The command line of the flow: its options, and what is refused before anything is imported.
+
+Prefect takes a second or two to import: what imports it is in :mod:`flows.command`, so that the
+first line is there at once.
+"""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-import httpx
-from prefect import State
-from prefect.client.orchestration import get_client
-from prefect.exceptions import ParameterTypeError, PrefectHTTPStatusError
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_SERVER_ANALYTICS_ENABLED,
-    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
-    temporary_settings,
-)
-from rich.console import Console
-
-from flows.outcome import DRY_RUN, Facts, Misconfigured, RunFailed, TooManyFailures
-from flows.show.terminal import show
-from flows.summary import Summary
-from flows.tag import tag_videos
 from tasks.model import DEFAULT_CHECKPOINT
-from tasks.shown import is_unicode, shown
+from tasks.shown import is_unicode, shown, shown_url
 
-DONE, INCOMPLETE, MISUSED, TOO_MANY, INTERRUPTED = 0, 1, 2, 3, 130
-
-# The first start migrates the server's database; Prefect gives up after 20 s by default.
-_SERVER_START_SECONDS = 300
+MISUSED, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,13 +28,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = vars(_parser().parse_args(_joined(sys.argv[1:] if argv is None else argv)))
     as_json = options.pop("json")
-    if refusal := _text_refusal(options) or _server_refusal():
-        return _refuse(refusal)
+    if refusal := _text_refusal(options):
+        return refuse(refusal)
+    say(f"Tagging the videos of {', '.join(map(shown_url, options['manifests'][:3]))} ...")
     try:
-        state = _run(options)
+        from flows.command import run
+
+        return run(options, as_json)
     except KeyboardInterrupt:
         return INTERRUPTED
-    return _report(state, as_json)
+
+
+def say(line: str) -> None:
+    """Print a line to stderr, at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def refuse(sentence: str) -> int:
+    """Say why the run cannot start, and return its exit status."""
+    say(f"error: {sentence}")
+    return MISUSED
 
 
 def _text_refusal(options: dict[str, Any]) -> str | None:
@@ -60,72 +57,6 @@ def _text_refusal(options: dict[str, Any]) -> str | None:
             if isinstance(text, str) and not is_unicode(text):
                 return shown(f"The text of {name.replace('_', '-')} is not UTF-8: {text}")
     return None
-
-
-def _server_refusal() -> str | None:
-    """Say why the server that PREFECT_API_URL names cannot be used; None when it answers."""
-    if not (url := PREFECT_API_URL.value()):
-        return None
-    try:
-        with get_client(sync_client=True) as client:
-            client.read_flows(limit=1)
-    except (httpx.HTTPError, PrefectHTTPStatusError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return shown(
-            f"The Prefect server at {url} does not answer as one ({reason}). Start it, or unset"
-            " PREFECT_API_URL to use a temporary one."
-        )
-    return None
-
-
-def _run(parameters: dict[str, Any]) -> State[Any]:
-    settings: dict[Any, Any] = {}
-    if not PREFECT_API_URL.value():
-        _say("Starting a temporary Prefect server; set PREFECT_API_URL to use one that is running.")
-        settings = {
-            PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: _SERVER_START_SECONDS,
-            PREFECT_SERVER_ANALYTICS_ENABLED: False,
-        }
-    with temporary_settings(settings):
-        state = cast("State[Any]", tag_videos(**parameters, return_state=True))
-        return state
-
-
-def _report(state: State[Any], as_json: bool) -> int:
-    """Print what became of the run, and return the exit status."""
-    result = state.result(raise_on_failure=False)
-    facts = result.facts if isinstance(result, RunFailed) else result
-    if isinstance(facts, dict):
-        _show(state, facts, as_json)
-    match result:
-        case TooManyFailures():
-            return TOO_MANY
-        case Misconfigured():
-            return _refuse(str(result))
-        case ParameterTypeError():
-            return _refuse(" ".join(str(result).split()))
-        case Exception():  # what stopped the run
-            _say(f"error: {state.message}")
-    refused = isinstance(facts, dict) and facts["problems"]
-    return DONE if state.name in ("Completed", DRY_RUN) and not refused else INCOMPLETE
-
-
-def _show(state: State[Any], facts: Facts, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"state": state.name, "message": state.message} | facts), flush=True)
-    elif state.name != Misconfigured.__name__:
-        if state.name != DRY_RUN:
-            show(Summary.from_dict(facts), Console())
-        print(f"{state.name}: {state.message}", flush=True)
-
-
-def _refuse(sentence: str) -> int:
-    _say(f"error: {sentence}")
-    return MISUSED
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,8 +3,14 @@
 ``python flows/tag.py MANIFEST ...`` runs it here; deployments run ``flows/tag.py:tag_videos``.
 """
 
+if __name__ == "__main__":  # before Prefect is imported: the first line is there at once
+    import sys
+
+    from flows.cli import main
+
+    sys.exit(main())
+
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -30,6 +36,7 @@ from flows.show.progress import on_terminal, track
 from flows.show.report import Background, write_report
 from flows.stopping import prompt_stop
 from flows.summary import Summary, counted
+from flows.temporary import allow_time_to_start
 from flows.variables import named_manifests, text_variable
 from tasks.audio.window import Windows
 from tasks.cache import Cache, Keep, default_cache
@@ -42,6 +49,8 @@ from tasks.plan import ManifestPlan, Videos, explain, find_manifests, plan
 from tasks.shown import shown_url
 from tasks.storage import absolute, resolve
 from tasks.tagger import Tagger, TaggerRequest
+
+allow_time_to_start()
 
 
 def _run_name() -> str:
@@ -158,7 +167,7 @@ def tag_videos(
     # A line for each of thousands of task runs tells nobody anything.
     logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
     logging.getLogger("prefect.flow_runs").addFilter(is_news)
-    summary = Summary()
+    summary, progress = Summary(), ProgressArtifact()
     tagger: Tagger | None = None
     examples: Examples | None = None
     try:
@@ -171,6 +180,8 @@ def tag_videos(
             closing(Videos()) as videos,
             ExitStack() as closed,
         ):
+            log.info("listing the manifests")
+            progress.say("listing the manifests")
             fields = Fields(
                 video_key,
                 tag_field_name,
@@ -200,6 +211,7 @@ def tag_videos(
                 made_by = provenance(
                     tagger.checkpoint, tagger.dtype, tagger.windows, channels, answer, _version()
                 )
+            log.info("reading %s", counted(len(found), "manifest"))
             plans = plan(found, fields, videos, retag, made_by)
             summary.count_plans(plans, videos=len(videos))
             summary.spent("list and plan", time.monotonic() - started)
@@ -211,6 +223,8 @@ def tag_videos(
                 if kept:
                     kept.check()
                 # Extract and tag, a few units at a time; merge the manifests that are ready.
+                log.info("loading the model %s", shown_url(hf_ast))
+                progress.say("loading the model")
                 with summary.timed("find the model"):
                     tagger = tagger or executor.load(request)
                 summary.computed_on = executor.describe()
@@ -222,7 +236,7 @@ def tag_videos(
                 )
                 with on_terminal(log.info) as shown:
                     units = tag_units(videos, tagger, executor, answer)
-                    for unit in track(units, summary.videos, [shown, ProgressArtifact()]):
+                    for unit in track(units, summary.videos, [shown, progress]):
                         videos.settle(unit.settled())
                         summary.count_unit(unit)
                         if report:
@@ -231,6 +245,8 @@ def tag_videos(
                         for note in unit.notes():
                             log.warning(note)
                 summary.computed_on = executor.describe()
+            else:
+                progress.say("nothing to tag", percent=100.0)
             with summary.timed("finish the manifests"):
                 for merged in merging.finish():
                     summary.count_merged(merged)
@@ -329,9 +345,3 @@ def _todo(plans: Sequence[ManifestPlan], summary: Summary) -> str:
     to_tag = sum(plan.untagged for plan in plans)
     of_all = f"{to_tag:,} of {counted(summary.samples, 'sample')}"
     return f"{of_all}, with {counted(summary.videos, 'video')}"
-
-
-if __name__ == "__main__":
-    from flows.cli import main
-
-    sys.exit(main())

@@ -1,5 +1,6 @@
 """What a person sees of a run in Prefect's UI: its progress, then its summary."""
 
+import math
 from collections.abc import Callable
 from uuid import UUID
 
@@ -27,27 +28,32 @@ _SECONDS_BETWEEN_UPDATES = 5.0
 
 
 class ProgressArtifact:
-    """Shows the pace of a run, every few seconds at most: each update is a request."""
+    """Shows what a run is doing: first in words, then its pace, every few seconds at most, since
+    each update is a request."""
 
     def __init__(self) -> None:
         self._artifact: UUID | None = None
-        self._shown = 0.0
+        self._shown: float | None = None
+
+    def say(self, what: str, percent: float = 0.0) -> None:
+        """Show what the run is doing while there is no pace."""
+        _tolerant(lambda: self._show(percent, what))
 
     def __call__(self, pace: Pace) -> None:
         """Show it, if it is time."""
         over = pace.done >= pace.total
-        if over or self._artifact is None or pace.elapsed - self._shown >= _SECONDS_BETWEEN_UPDATES:
+        since = math.inf if self._shown is None else pace.elapsed - self._shown
+        if over or since >= _SECONDS_BETWEEN_UPDATES:
             self._shown = pace.elapsed
-            _tolerant(lambda: self._show(pace))
+            self.say(str(pace), round(100 * pace.done / max(1, pace.total), 1))
 
-    def _show(self, pace: Pace) -> None:
-        percent = round(100 * pace.done / max(1, pace.total), 1)
+    def _show(self, percent: float, what: str) -> None:
         if self._artifact is None:
-            artifact = create_progress_artifact(percent, "tag-videos-progress", str(pace))
+            artifact = create_progress_artifact(percent, "tag-videos-progress", what)
             assert isinstance(artifact, UUID)
             self._artifact = artifact
         else:
-            update_progress_artifact(self._artifact, progress=percent, description=str(pace))
+            update_progress_artifact(self._artifact, progress=percent, description=what)
 
 
 def publish(summary: Summary) -> None:

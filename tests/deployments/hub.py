@@ -32,6 +32,7 @@ def local_hub(model: str) -> Iterator[str]:
         def _answer(self, *, with_body: bool) -> None:
             path = self.path.partition("?")[0].removeprefix("/api/models").strip("/")
             content = files.get(path.rpartition("/")[2])
+            self._missing = "EntryNotFound" if path.startswith(model) else "RepoNotFound"
             if not path.startswith(model):
                 content = None
             elif "/resolve/" not in path:
@@ -48,7 +49,7 @@ def local_hub(model: str) -> Iterator[str]:
             self.send_response(200 if content is not None else 404)
             self.send_header("X-Repo-Commit", COMMIT)
             if content is None:
-                self.send_header("X-Error-Code", "EntryNotFound")
+                self.send_header("X-Error-Code", self._missing)
             self.send_header("ETag", f'"{hashlib.sha256(content or b"").hexdigest()}"')
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()

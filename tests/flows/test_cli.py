@@ -19,6 +19,7 @@ from flows.summary import SCHEMA
 from flows.tag import tag_videos
 from tests.audio.media import tone, write_media
 from tests.conftest import S3Server
+from tests.deployments.hub import local_hub
 from tests.flows.conftest import DEMO_MODEL, read_manifest, write_manifest
 
 FLOW = Path(__file__).parents[2] / "flows" / "tag.py"
@@ -143,7 +144,7 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{dead_port()}/api"
     done = command("m.jsonl", cwd=tmp_path, api=url)
     assert done.returncode == 2
-    [line] = done.stderr.splitlines()
+    _, line = done.stderr.splitlines()
     assert line.startswith(f"error: The Prefect server at {url} does not answer")
 
 
@@ -151,7 +152,7 @@ def test_an_address_that_is_no_prefect_server_is_one_sentence(tmp_path: Path, s3
     write_manifest(tmp_path / "m.jsonl", [{"videos": []}])
     done = command("m.jsonl", cwd=tmp_path, api=f"{s3.endpoint}/api")
     assert done.returncode == 2
-    [line] = done.stderr.splitlines()
+    _, line = done.stderr.splitlines()
     assert line.startswith("error: The Prefect server at")
 
 
@@ -215,6 +216,82 @@ def test_every_parameter_of_the_flow_is_an_option(capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     for name in signature(tag_videos.fn).parameters:
         assert name == "manifests" or f"--{name.replace('_', '-')}" in said
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["no-such.jsonl"], "no-such.jsonl cannot be listed: there is no such file"),
+        (["m.jsonl", "--hf-ast", "empty"], "The model in the folder empty"),
+        (["m.jsonl", "--hf-ast", "./no/such/model"], "There is no model ./no/such/model"),
+    ],
+)
+def test_what_is_misspelt_is_told_before_a_server_is_started(
+    tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    write_manifest(tmp_path / "m.jsonl", [{"videos": []}])
+    done = command(*arguments, "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    first, error = done.stderr.splitlines()
+    assert first == f"Tagging the videos of {arguments[0]} ..."
+    assert error.startswith("error: ")
+    assert sentence in error
+    summary = json.loads(done.stdout)
+    assert {key: type(value) for key, value in summary.items()} == KEYS | {"report": type(None)}
+    assert summary["state"] == "Misconfigured"
+
+
+@pytest.mark.long
+def test_a_model_that_the_hub_does_not_know(tmp_path: Path) -> None:
+    program = """
+import sys
+from tasks.errors import ConfigurationError
+from tasks.model import CheckpointId
+from tasks.model.misspelt import require_checkpoint
+for name in sys.argv[1:]:
+    try: print(require_checkpoint(CheckpointId(name)))
+    except ConfigurationError as error: print(error)
+"""
+    names = ("ours/model", "ours/modle")
+
+    def ask(hub: str) -> list[str]:
+        return subprocess.run(
+            [sys.executable, "-c", program, *names],
+            env=os.environ | {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+
+    with local_hub("ours/model") as hub:
+        there, misspelt = ask(hub)
+    assert there == "None"
+    assert misspelt.startswith("There is no model ours/modle: neither a folder")
+    assert ask(hub) == ["None", "None"]  # a hub that is gone proves nothing
+
+
+@pytest.mark.long
+def test_the_first_line_is_there_before_prefect_is_imported() -> None:
+    program = """
+import sys
+from flows import cli
+def say(line): print(line, "prefect" in sys.modules, "torch" in sys.modules); raise SystemExit
+cli.say = say
+cli.main(["m.jsonl"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "Tagging the videos of m.jsonl ... False False\n"
+
+
+def test_a_run_says_at_once_what_it_does(
+    tmp_path: Path, api: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(Misconfigured):
+        tag_videos(manifests=[str(tmp_path / "no-such-folder")], no_cache=True)
+    [said] = [record.message for record in caplog.records if "listing" in record.message]
+    assert said == "listing the manifests"
 
 
 @pytest.mark.slow

@@ -1,0 +1,133 @@
+"""What the command line does: it checks, starts the run, and shows what became of it."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import httpx
+from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ParameterTypeError, PrefectHTTPStatusError
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
+from rich.console import Console
+
+from flows.cli import refuse, say
+from flows.outcome import DRY_RUN, Facts, Misconfigured, RunFailed, TooManyFailures
+from flows.show.terminal import show
+from flows.summary import Summary
+from flows.tag import tag_videos
+from flows.temporary import START_SECONDS
+from tasks.errors import ConfigurationError, TaggingError
+from tasks.model import CheckpointId
+from tasks.model.misspelt import require_checkpoint
+from tasks.plan import find_manifests
+from tasks.shown import shown
+
+DONE, INCOMPLETE, TOO_MANY = 0, 1, 3
+
+
+def run(options: dict[str, Any], as_json: bool) -> int:
+    """Run the flow with these parameters; return the exit status of the command."""
+    if refusal := _server_refusal():
+        return refuse(refusal)
+    if PREFECT_API_URL.value():
+        return _report(_run(options), as_json)
+    # What is misspelt is told before a server starts. Where one runs, the run itself tells it, so
+    # that it stands there too.
+    if (state := _misspelt(options)) is not None:
+        return _report(state, as_json)
+    say("Starting a temporary Prefect server; set PREFECT_API_URL to use one that is running.")
+    if not options.get("dry_run") and not options.get("ray"):
+        threading.Thread(target=_import_model, name="import torch", daemon=True).start()
+    settings: dict[Any, Any] = {
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_SECONDS,
+        PREFECT_SERVER_ANALYTICS_ENABLED: False,
+    }
+    with temporary_settings(settings):
+        return _report(_run(options), as_json)
+
+
+def _server_refusal() -> str | None:
+    """Say why the server that PREFECT_API_URL names cannot be used; None when it answers."""
+    if not (url := PREFECT_API_URL.value()):
+        return None
+    try:
+        with get_client(sync_client=True) as client:
+            client.read_flows(limit=1)
+    except (httpx.HTTPError, PrefectHTTPStatusError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return shown(
+            f"The Prefect server at {url} does not answer as one ({reason}). Start it, or unset"
+            " PREFECT_API_URL to use a temporary one."
+        )
+    return None
+
+
+def _misspelt(options: dict[str, Any]) -> State[Any] | None:
+    """Return the state of a run whose manifests or model are not there, as far as that is told in
+    a moment."""
+    try:
+        with _unheard():
+            find_manifests(options["manifests"], options.get("output"), options.get("video_root"))
+            if model := options.get("hf_ast"):
+                require_checkpoint(CheckpointId(model, options.get("revision")))
+    except ConfigurationError as error:
+        return Misconfigured(str(error), Summary().as_dict()).state()
+    except (TaggingError, OSError):
+        pass  # the run tries it again, and says what is wrong
+    return None
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep the log still: the run will list the manifests again, and warn."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _import_model() -> None:
+    """Import what the model needs, while this process waits for the server."""
+    import tasks.model.classifier  # noqa: F401
+
+
+def _run(parameters: dict[str, Any]) -> State[Any]:
+    return cast("State[Any]", tag_videos(**parameters, return_state=True))
+
+
+def _report(state: State[Any], as_json: bool) -> int:
+    """Print what became of the run, and return the exit status."""
+    result = state.result(raise_on_failure=False)
+    facts = result.facts if isinstance(result, RunFailed) else result
+    if isinstance(facts, dict):
+        _show(state, facts, as_json)
+    match result:
+        case TooManyFailures():
+            return TOO_MANY
+        case Misconfigured():
+            return refuse(str(result))
+        case ParameterTypeError():
+            return refuse(" ".join(str(result).split()))
+        case Exception():  # what stopped the run
+            say(f"error: {state.message}")
+    refused = isinstance(facts, dict) and facts["problems"]
+    return DONE if state.name in ("Completed", DRY_RUN) and not refused else INCOMPLETE
+
+
+def _show(state: State[Any], facts: Facts, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"state": state.name, "message": state.message} | facts), flush=True)
+    elif state.name != Misconfigured.__name__:
+        if state.name != DRY_RUN:
+            show(Summary.from_dict(facts), Console())
+        print(f"{state.name}: {state.message}", flush=True)
