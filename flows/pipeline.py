@@ -7,6 +7,7 @@ run would be extracted before the first is tagged.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -65,11 +66,15 @@ class UnitOutcome:
         return len(self.tags) + len(self.failed)
 
     def notes(self) -> Iterator[str]:
-        """Yield a line for each damaged video that was tagged by what was left of it, and for what
-        could not be kept."""
+        """Yield a line for each damaged video that was tagged by what was left of it, and one for
+        those that cost more than their windows, and for what could not be kept."""
         for one in self.extracted:
             if one.note:
                 yield f"{shown_url(one.video.url)}: {shown(one.note)}"
+        formats = Counter(one.read_through for one in self.extracted if one.read_through)
+        if formats:
+            named = ", ".join(f"{name} ({number:,})" for name, number in formats.items())
+            yield f"read to the end, since the format has nothing to seek by: {named}"
         if self.unkept:
             why = shown(self.unkept)
             yield f"done again by the next run, since the cache cannot be written: {why}"

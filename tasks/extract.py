@@ -63,7 +63,7 @@ def _find_or_extract(video: Video, tagger: Tagger, cache: Cache | None) -> Extra
         return ExtractedVideo(video, clips, cached=True)
     new = decoders().extract(video.url, tagger.window, video.identity, tagger.windows)
     keep_clips(video, tagger.window, new.clips, cache)
-    return ExtractedVideo(video, new.clips, False, new.bytes_read, new.notes)
+    return ExtractedVideo(video, new.clips, False, new.bytes_read, new.notes, new.read_through)
 
 
 _given_cores: float | None = None

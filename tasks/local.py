@@ -28,7 +28,7 @@ class LocalExecutor:
         return tagger
 
     def unit_size(self, tagger: Tagger, videos: int) -> int:
-        return unit_size(tagger.device)
+        return unit_size(tagger.device, tagger.windows)
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
         return extract_unit(urls, tagger, self._cache)

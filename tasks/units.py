@@ -21,6 +21,7 @@ from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
 from tasks.audio.clips import Clips
+from tasks.audio.window import Windows
 from tasks.errors import ConfigurationError, Failure, TransientError
 from tasks.identify import Video
 from tasks.scores import VideoScores
@@ -45,6 +46,7 @@ class ExtractedVideo:
         cached: the clip was in the cache, nothing was read of the video.
         bytes_read: what was read of the video.
         note: what had to be left out of a damaged video.
+        read_through: its format, where that has nothing to seek by.
     """
 
     video: Video
@@ -52,6 +54,7 @@ class ExtractedVideo:
     cached: bool = False
     bytes_read: int = 0
     note: str | None = None
+    read_through: str | None = None
 
 
 @dataclass
@@ -102,10 +105,17 @@ class TaggedUnit:
     unkept: str | None = None
 
 
-def unit_size(device: str) -> int:
+_WINDOWS_OF_ALL = 16
+"""For how many windows a video counts that is heard whole."""
+
+
+def unit_size(device: str, windows: Windows = "start") -> int:
     """Videos in a unit: some two minutes of work for AST-base on a few cores; on a GPU, 100,000
-    videos make fewer than 2,000 task runs."""
-    return 128 if device.startswith("cuda") else 32
+    videos make fewer than 2,000 task runs. Fewer where each is more work: what a killed run loses
+    are the units under way, and the temporary folder holds their clips."""
+    videos = 128 if device.startswith("cuda") else 32
+    each = {"start": 1, "all": _WINDOWS_OF_ALL}.get(str(windows)) or int(windows)
+    return max(4, videos // each)
 
 
 def attempt(url: str, step: Callable[[], Result]) -> Result | Failure:

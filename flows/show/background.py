@@ -34,11 +34,10 @@ def background(tagger: Tagger | None, examples: Examples | None, with_sound: boo
 
 
 def _extract(tagger: Tagger, example: Example) -> bytes | None:
-    extracted = decoders().extract(example.url, tagger.window, windows=tagger.windows)
+    """Extract the window that speaks most for the tag, and no other."""
+    extracted = decoders().extract(example.url, tagger.window, only_at=example.start)
     with extracted.clips as clips:
-        # Another decode may start a frame earlier or later.
-        nearest = min(clips, key=lambda clip: abs(clip[0] - example.start), default=None)
-    return None if nearest is None else nearest[1]
+        return next((clip for _, clip in clips), None)
 
 
 def _parameters(parameters: Mapping[str, object]) -> dict[str, object]:

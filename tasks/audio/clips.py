@@ -1,12 +1,16 @@
-"""The clips of one video: in memory while they are few, in a temporary file beyond that."""
+"""The clips of one video: in memory while all of them together are few, in temporary files beyond
+that."""
 
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import IO, Any, Self
+from weakref import WeakSet
 
-# Some 50 clips of AST's window, or 8 minutes of sound.
-MEMORY_BYTES = 16 * 2**20
+MEMORY_BYTES = 256 * 2**20
+"""Of the clips that a process holds: some 800 of AST's window, more than the units in flight have
+when only the start is heard."""
 
 
 class Clips:
@@ -17,17 +21,19 @@ class Clips:
 
     def __init__(self, clips: Iterable[tuple[float, bytes]] = ()) -> None:
         self._clips: list[tuple[float, bytes]] = []
+        self._in_memory = 0
         # Those behind them: starts and sizes, and the file that holds the bytes.
         self._spilled: list[tuple[float, int]] = []
         self._file: IO[bytes] | None = None
-        self._size = 0
+        with _lock:
+            _all.add(self)
         for start, clip in clips:
             self.add(start, clip)
 
     def add(self, start: float, clip: bytes) -> None:
         """Append a clip, as :meth:`tasks.audio.clip.Clip.to_bytes` wrote it."""
-        self._size += len(clip)
-        if self._size <= MEMORY_BYTES:
+        if self._file is None and _has_room_for(len(clip)):
+            self._in_memory += len(clip)
             self._clips.append((start, clip))
             return
         if self._file is None:
@@ -54,7 +60,10 @@ class Clips:
         return Clips, (list(self),)
 
     def close(self) -> None:
-        """Remove the file, if there is one."""
+        """Free the memory, and remove the file, if there is one."""
+        self._clips.clear()
+        self._spilled.clear()
+        self._in_memory = 0
         if self._file is not None:
             self._file.close()
 
@@ -68,3 +77,12 @@ class Clips:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+_lock = threading.Lock()
+_all: WeakSet[Clips] = WeakSet()
+
+
+def _has_room_for(size: int) -> bool:
+    with _lock:
+        return sum(clips._in_memory for clips in _all) + size <= MEMORY_BYTES

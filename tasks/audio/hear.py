@@ -7,6 +7,7 @@ there is sound. What lies behind it is read by :class:`tasks.audio.seeking.Reade
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tasks.audio.clip import Clip, make_clip
 from tasks.audio.decode import GRACE_SECONDS, MARGIN_SECONDS, Found, decode
@@ -21,13 +22,30 @@ Heard = tuple[float, Clip]
 """The start of a window, in seconds from that of the video, and its clip."""
 
 
+class Told(NamedTuple):
+    """What a person should know of a video, once all was heard that was asked for.
+
+    Attributes:
+        notes: of its sound; None when all is well.
+        read_through: FFmpeg's name of its format, where that has nothing to seek by.
+    """
+
+    notes: str | None = None
+    read_through: str | None = None
+
+
 def hear(
-    file: Readable, window: Window, windows: Windows, alive: Callable[[], None] = lambda: None
-) -> Generator[Heard, None, str | None]:
-    """Yield a clip for each window, in order; none when the video has no sound. Return the notes.
+    file: Readable,
+    window: Window,
+    windows: Windows,
+    alive: Callable[[], None] = lambda: None,
+    only_at: float | None = None,
+) -> Generator[Heard, None, Told]:
+    """Yield a clip for each window, in order; none when the video has no sound.
 
     Args:
         alive: called while a long video is read without a clip.
+        only_at: gives the one of the windows that starts there, in seconds.
 
     Raises:
         VideoError, MemoryError: as :func:`tasks.audio.decode.decode`.
@@ -36,17 +54,25 @@ def hear(
     clip = make_clip(decoded.segments, window)
     found = decoded.found
     if clip.is_empty or found is None:
-        return decoded.notes
+        return Told(decoded.notes)
+    start = _since_start(found)
     more = found.statistics.decoded_seconds >= window.seconds + MARGIN_SECONDS
-    if windows in ("start", 1) or not more:
-        yield _since_start(found), clip
-        return decoded.notes
+    at_start = windows in ("start", 1) if only_at is None else only_at <= start + MARGIN_SECONDS
+    if at_start or not more:
+        yield start, clip
+        return Told(decoded.notes)
     decoded.segments.clear()  # a long video is on its way
     with Reader(file, found, alive) as reader:
-        yield _since_start(found), clip
         rest = _Rest(file, reader, window, found)
-        yield from rest.all() if windows == "all" else rest.spread(int(windows))
-        return rest.notes()
+        if only_at is not None:
+            yield from rest.at(only_at + reader.zero)
+            return Told()
+        yield start, clip
+        if windows == "all":
+            yield from rest.all()
+            return Told(rest.notes())
+        yield from rest.spread(int(windows))
+        return Told(rest.notes(), None if reader.can_seek else reader.format)
 
 
 def _since_start(found: Found) -> float:
@@ -116,7 +142,7 @@ class _Rest:
         self._end = self._reader.end()
         starts = spread(self._reader.start, self._end, self._window.seconds, count)
         for start in starts[1:]:
-            yield from self._at(start)
+            yield from self.at(start)
 
     def all(self) -> Iterator[Heard]:
         """The windows one after another; the last one ends where the sound ends."""
@@ -140,7 +166,7 @@ class _Rest:
         if self._end is not None and stretch.seconds() >= FRAME_SECONDS:
             # Decoded once more, and counted already.
             total, self._total = self._total, Statistics()
-            yield from self._at(self._end - seconds)
+            yield from self.at(self._end - seconds)
             self._total = total
 
     def notes(self) -> str | None:
@@ -154,8 +180,8 @@ class _Rest:
             notes.append(f"{self._lost} windows left out, in which nothing could be decoded")
         return "; ".join(notes + self._found.notes) or None
 
-    def _at(self, start: float) -> Iterator[Heard]:
-        """The window at ``start``."""
+    def at(self, start: float) -> Iterator[Heard]:
+        """The window at the timestamp ``start``, in seconds."""
         stretch, seconds = _Stretch(start), self._window.seconds + MARGIN_SECONDS
         self._reader.statistics = Statistics()
         for timed in self._reader.frames(start - MARGIN_SECONDS):

@@ -34,11 +34,14 @@ class Extracted:
             closed by whoever gets them.
         bytes_read: what crossed the wire, or came from the disk.
         notes: what a person should know of the sound, or None when all is well.
+        read_through: its format, where that has nothing to seek by; None where it was read in
+            part, or nothing else was asked for.
     """
 
     clips: Clips
     bytes_read: int
     notes: str | None
+    read_through: str | None = None
 
     @property
     def empty(self) -> bool:
@@ -84,6 +87,7 @@ class DecoderPool:
         window: Window,
         identity: Identity | None = None,
         windows: Windows = "start",
+        only_at: float | None = None,
     ) -> Extracted:
         """Extract the clips of the video at ``url``, each of them sound for one ``window``.
 
@@ -91,6 +95,7 @@ class DecoderPool:
             identity: what the video must be while it is read, as :func:`tasks.storage.identify`
                 told; None reads what is there.
             windows: how much of the video is heard.
+            only_at: asks for one of those windows alone, by its start in seconds.
 
         Raises:
             VideoError: the video cannot be tagged; ``kind`` and ``reason`` say why.
@@ -102,6 +107,7 @@ class DecoderPool:
             "window": asdict(window),
             "identity": asdict(identity) if identity else None,
             "windows": windows,
+            "only_at": only_at,
         }
         clips = Clips()
         try:
@@ -109,7 +115,7 @@ class DecoderPool:
         except BaseException:
             clips.close()
             raise
-        return Extracted(clips, facts["bytes_read"], facts["notes"])
+        return Extracted(clips, facts["bytes_read"], facts["notes"], facts["read_through"])
 
     def close(self) -> None:
         """Kill the children. Calls under way end with a :class:`TransientError`."""

@@ -2,8 +2,8 @@
 
 A child answers a request with one message for each clip, ``{"start": seconds}`` and the clip's
 bytes, with ``{"reading": true}`` now and then while there is none, and at last with one of what
-became of the video: ``{"bytes_read": ..., "notes": ...}``, or ``{"kind": ..., "reason": ...}`` when
-it failed, which makes void the clips that came before.
+became of the video: ``{"bytes_read": ..., "notes": ..., "read_through": ...}``, or ``{"kind": ...,
+"reason": ...}`` when it failed, which makes void the clips that came before.
 """
 
 import json

@@ -55,6 +55,8 @@ class Reader:
         statistics: what is counted in; replaced by the caller as it likes.
         start: the timestamp in seconds of the first sound.
         zero: that at which the video starts.
+        format: FFmpeg's name of the container's.
+        can_seek: whether it is read from there on, and not from the start.
     """
 
     def __init__(self, file: Readable, found: Found, alive: Callable[[], None]) -> None:
@@ -64,10 +66,10 @@ class Reader:
         self.zero = found.zero
         self._stack = ExitStack()
         self._open()
-        codecs = _SEEKABLE_WITH.get(self._format, ())
+        codecs = _SEEKABLE_WITH.get(self.format, ())
         self._has_clock = found.statistics.has_clock
-        self._can_seek = self._has_clock and (
-            self._format in _SEEKABLE or self._stream.codec_context.name.startswith(codecs)
+        self.can_seek = self._has_clock and (
+            self.format in _SEEKABLE or self._stream.codec_context.name.startswith(codecs)
         )
 
     def __enter__(self) -> Self:
@@ -97,7 +99,7 @@ class Reader:
             return self.start + sum(
                 frame.samples / frame.sample_rate for _, frame in self.frames(self.start)
             )
-        for found in self._seeks_to_the_end() if self._can_seek else ():
+        for found in self._seeks_to_the_end() if self.can_seek else ():
             if found and (end := self._read_to_the_end()) is not None:
                 return end
         self._open()
@@ -110,7 +112,7 @@ class Reader:
             for seconds in _TAILS_SECONDS:
                 if seconds < stated - self.start:
                     yield self._seek(stated - seconds)
-        if self._format in _SEEKABLE_BY_BYTES:
+        if self.format in _SEEKABLE_BY_BYTES:
             yield self._seek_before_the_last_bytes()
 
     @property
@@ -135,11 +137,11 @@ class Reader:
                 index=not is_mp4(self._file),
             )
         )
-        self._format = format_name(self._container)
+        self.format = format_name(self._container)
         self._stream: AudioStream = self._container.streams.audio[found.number]
         self._stream.codec_context.thread_type = ThreadType.NONE
         self._stream.codec_context.thread_count = 1
-        if self._format == "mov":
+        if self.format == "mov":
             # Else it reads pictures from the last key picture on, wherever they lie.
             for stream in self._container.streams:
                 if stream.index != self._stream.index:
@@ -154,9 +156,9 @@ class Reader:
         packets: Iterator[av.Packet[AudioStream]] | None = None
         position = self._position
         if position is None or not 0 <= target - position <= _NEAR_SECONDS:
-            packets = self._packets_after_a_seek(target) if self._can_seek else None
-            if packets is None and (position is None or self._can_seek or target < position):
-                self._can_seek = self._can_seek and target <= self.start
+            packets = self._packets_after_a_seek(target) if self.can_seek else None
+            if packets is None and (position is None or self.can_seek or target < position):
+                self.can_seek = self.can_seek and target <= self.start
                 self._open()
         if packets is None:
             self._stream.codec_context.flush_buffers()
@@ -178,7 +180,7 @@ class Reader:
     def _seek(self, time: float) -> bool:
         time = max(time, self.start)
         # In Matroska and others only the pictures have an index.
-        by = self._stream if self._format == "mov" else None
+        by = self._stream if self.format == "mov" else None
         base = float(by.time_base or 1) if by else 1 / av.time_base
         self._position = None
         try:

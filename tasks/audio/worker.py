@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from tasks.audio.hear import hear
+from tasks.audio.hear import Told, hear
 from tasks.audio.protocol import read_message, write_message
 from tasks.audio.source import opened
 from tasks.audio.window import Window
@@ -58,15 +58,15 @@ def _extract(request: dict[str, Any], send: Send) -> dict[str, Any]:
     window = Window(**request["window"])
     identity = Identity(**request["identity"]) if request["identity"] else None
     with opened(request["url"], identity) as source:
-        clips = hear(source, window, request["windows"], _Pulse(send))
+        clips = hear(source, window, request["windows"], _Pulse(send), request["only_at"])
         while True:
             try:
                 start, clip = next(clips)
             except StopIteration as end:
-                notes: str | None = end.value
+                told: Told = end.value
                 break
             send({"start": round(start, 3)}, clip.to_bytes())
-    return {"bytes_read": source.bytes_read, "notes": notes}
+    return {"bytes_read": source.bytes_read, **told._asdict()}
 
 
 class _Pulse:

@@ -43,7 +43,7 @@ def heard(data: bytes, windows: Windows) -> tuple[list[tuple[float, Sound]], str
         try:
             start, clip = next(clips)
         except StopIteration as end:
-            return found, end.value
+            return found, end.value.notes
         found.append((start, clip.waveform))
 
 
@@ -53,8 +53,9 @@ def position(part: Sound, whole: Sound) -> tuple[float, float]:
     product = np.fft.irfft(np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size)), size)
     delay = int(product.argmax())
     delay -= size if delay > size // 2 else 0
-    there = whole[max(0, delay) :][: part.size].astype(np.float64)
+    there = whole[max(0, delay) :].astype(np.float64)
     here = part[max(0, -delay) :][: there.size].astype(np.float64)
+    there = there[: here.size]
     alike = here @ there / (np.linalg.norm(here) * np.linalg.norm(there) or 1.0)
     return delay / RATE, float(alike)
 
@@ -88,6 +89,13 @@ def test_windows_lie_where_a_whole_decode_has_them(
     assert notes == known
     assert len(every) == 9
     check(every, whole)
+
+    for start, sound in (spread_out[1], every[4], every[-1]):
+        ((at, alone),) = hear(io.BytesIO(data), WINDOW, "start", only_at=start)
+        assert at == pytest.approx(start, abs=1e-3)
+        shift, alike = position(alone.waveform, sound)
+        assert abs(shift) < MAX_SECONDS_APART
+        assert alike > 0.9
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from flows.tag import tag_videos
 from tasks.audio.clip import make_clip
 from tasks.audio.decode import decode
 from tasks.audio.window import Window
-from tests.flows.conftest import DEMO, DEMO_MODEL
+from tests.audio.media import tone, write_media
+from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
 from tests.flows.show.test_sound import decoded
 
 # S3 first: the decoder processes take over the environment that they are started in.
@@ -55,6 +56,31 @@ def test_the_page_plays_what_the_model_heard(tmp_path: Path) -> None:
             shorter = min(len(heard), len(expected))
             quiet, like = np.abs(expected).max(), heard[:shorter] - expected[:shorter]
             assert quiet == 0 or "noise" in path or np.std(like) < 0.3 * np.std(expected)
+
+
+def test_of_a_long_video_the_page_plays_the_window_that_speaks_for_the_tag(tmp_path: Path) -> None:
+    """Two windows of silence, then a tone, then silence again."""
+    silence = np.zeros((1, 20 * 16_000), np.float32)
+    sound = np.concatenate([silence, tone(60, 16_000), silence], 1)
+    write_media(tmp_path / "a.mkv", sound, 16_000, "pcm_s16le")
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"videos": ["a.mkv"]}])
+    report = tmp_path / "report.html"
+    tag_videos(
+        [str(manifest)],
+        hf_ast=DEMO_MODEL,
+        cache=str(tmp_path / "cache"),
+        report=str(report),
+        windows="all",
+        return_state=True,
+    )
+    text = report.read_text()
+    (start,) = re.findall("from 0:([0-9]{2}) on", text)
+    assert 20 <= int(start) <= 70
+    (content,) = re.findall("base64,([^']*)'></audio>", text)
+    heard = decoded(base64.b64decode(content))
+    assert len(heard) / 48_000 == pytest.approx(WINDOW.seconds, abs=0.03)
+    middle = heard[len(heard) // 2 :][:48_000]
+    assert np.abs(np.fft.rfft(middle)).argmax() == pytest.approx(440, abs=1)
 
 
 def test_the_page_says_what_it_was_made_with(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import multiprocessing
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from tasks.cache import Cache
+from tests.audio.media import melody, write_media
 from tests.conftest import S3Server
 from tests.flows.conftest import DEMO, DEMO_MODEL
 
@@ -35,12 +36,14 @@ class Place:
         cache: of the runs.
         tagged: what each is in the end.
         untagged: what each was.
+        asked: other parameters of the runs.
     """
 
     manifests: list[str]
     cache: str
     untagged: list[bytes]
     tagged: list[bytes]
+    asked: dict[str, Any] = field(default_factory=dict)
 
     def contents(self) -> list[bytes]:
         return [fsspec.open(url, "rb").open().read() for url in self.manifests]
@@ -124,6 +127,7 @@ def _work(parameters: dict[str, Any], answer: Connection) -> None:
 def start(place: Place) -> tuple[ForkServerProcess, Connection]:
     """A run in a process of its own, and where its state's name and summary will arrive."""
     parameters = {"manifests": place.manifests, "hf_ast": DEMO_MODEL, "cache": place.cache}
+    parameters |= place.asked
     here, there = _processes.Pipe(duplex=False)
     process = _processes.Process(target=_work, args=(parameters, there))
     process.start()
@@ -186,6 +190,32 @@ def test_killed_and_run_again(make: Callable[[], Place]) -> None:
 @pytest.mark.slow
 def test_killed_thirty_times(make: Callable[[], Place]) -> None:
     kill_and_resume(make, kills=30)
+
+
+@pytest.mark.usefixtures("make")
+@pytest.mark.parametrize("make", ["local"], indirect=True)
+def test_killed_in_the_middle_of_long_videos(tmp_path: Path) -> None:
+    """Five minutes each, all of which is heard."""
+    for name in ("a.mkv", "b.mkv"):
+        write_media(tmp_path / name, melody(300, 16_000), 16_000, "pcm_s16le", pictures=None)
+    samples = [json.dumps({"videos": [name]}).encode() + b"\n" for name in ("a.mkv", "b.mkv")]
+    asked = {"windows": "all", "scores_field": "scores", "timeline_field": "times"}
+
+    def place(name: str) -> Place:
+        manifest = tmp_path / f"{name}.jsonl"
+        manifest.write_bytes(b"".join(samples))
+        return Place([str(manifest)], f"{tmp_path}/cache-{name}", [b"".join(samples)], [], asked)
+
+    untroubled, killed = place("untroubled"), place("killed")
+    started = time.monotonic()
+    assert finish(untroubled)["videos"] == 2
+    duration = time.monotonic() - started
+    killed.tagged = untroubled.contents()
+    for share in (0.4, 0.8):
+        kill_at(share * duration, killed)
+        assert killed.is_whole()
+    finish(killed)
+    assert killed.contents() == untroubled.contents()
 
 
 @pytest.mark.parametrize("make", ["s3"], indirect=True)
