@@ -95,7 +95,7 @@ def test_windows_lie_where_a_whole_decode_has_them(
         assert at == pytest.approx(start, abs=1e-3)
         shift, alike = position(alone.waveform, sound)
         assert abs(shift) < MAX_SECONDS_APART
-        assert alike > 0.9
+        assert alike > 0.85  # Yamaha's ADPCM carries its state through the file
 
 
 @pytest.mark.parametrize(
