@@ -78,44 +78,74 @@ def doubt(file: Readable, name: str) -> str | None:
         "asf": _asf,
     }
     if name in searches:
-        return searches[name](file)
-    if _occurs(_MARKS[name], file, 0):
-        return _SOUND
-    return _JOINED if _occurs(_STARTS_IN_A_STREAM, file, 1) else None
+        found = searches[name](file)
+    else:
+        found = _SOUND if _occurs(_MARKS[name], file, 0) else None
+    return found or joined(file, name)
+
+
+def joined(file: Readable, name: str) -> str | None:
+    """Why another file may follow the one that FFmpeg reads; None where that is impossible."""
+    ends: dict[str, Callable[[Readable], int | None]] = {
+        "mov": _mp4_end,
+        "matroska": _matroska_end,
+        "avi": riff_end,
+        "wav": riff_end,
+        "asf": asf_end,
+    }
+    end = ends[name](file) if name in ends else None
+    if end is None:  # a stream
+        return _JOINED if _occurs(_STARTS_IN_A_STREAM, file, 1) else None
+    return _JOINED if _occurs(_STARTS, file, end) else None
 
 
 def _mp4(file: Readable) -> str | None:
-    """Each index of the file, and what follows its last box."""
-    boxes = top_level_boxes(file)
-    end = 0
-    for box in boxes:
+    """Each index of the file."""
+    for box in top_level_boxes(file):
         if box.type == b"moov":
             index = bytes_at(file, box.start, min(box.end - box.start, MAX_INDEX_SIZE))
             if _search("mov", index):
                 return _SOUND
+    return _SOUND if _search("mov", index_bytes(file)) else None
+
+
+def _mp4_end(file: Readable) -> int | None:
+    """The end of the last box, or where a second index begins."""
+    end, indexed = None, False
+    for box in top_level_boxes(file):
+        if indexed and box.type == b"moov":
+            return end
+        indexed = indexed or box.type == b"moov"
         end = box.end
-    if not end:
-        return _SOUND if _search("mov", index_bytes(file)) else None
-    return _JOINED if _occurs(_STARTS, file, end) else None
+    return end
 
 
 def _matroska(file: Readable) -> str | None:
-    """The description of the tracks, and what follows the segment."""
+    """The description of the tracks."""
+    start = _matroska_segment(file)
+    tracks = _matroska_tracks(file, start[0]) if start else None
+    if tracks is None:
+        return _UNKNOWN
+    return _SOUND if _search("matroska", tracks) else None
+
+
+def _matroska_end(file: Readable) -> int | None:
+    """The end of the segment; None of a live stream."""
+    segment = _matroska_segment(file)
+    return segment[1] if segment else None
+
+
+def _matroska_segment(file: Readable) -> tuple[int, int | None] | None:
+    """Where the content of the segment begins, and where it ends if the writer knew."""
     header = ebml_element(bytes_at(file, 0, 12))
     if header is None or header.id != EBML or header.length is None:
-        return _UNKNOWN
+        return None
     start = header.size + header.length
     segment = ebml_element(bytes_at(file, start, 12))
     if segment is None or segment.id != SEGMENT:
-        return _UNKNOWN
-    tracks = _matroska_tracks(file, start + segment.size)
-    if tracks is None:
-        return _UNKNOWN
-    if _search("matroska", tracks):
-        return _SOUND
-    if segment.length is None:  # a live stream
-        return _JOINED if _occurs(_STARTS_IN_A_STREAM, file, 1) else None
-    return _JOINED if _occurs(_STARTS, file, start + segment.size + segment.length) else None
+        return None
+    start += segment.size
+    return start, None if segment.length is None else start + segment.length
 
 
 def _matroska_tracks(file: Readable, offset: int) -> bytes | None:
@@ -135,7 +165,7 @@ def _matroska_tracks(file: Readable, offset: int) -> bytes | None:
 
 
 def _avi(file: Readable) -> str | None:
-    """The header of each stream, the beginning of the data, and what follows the last chunk."""
+    """The header of each stream, and the beginning of the data."""
     types, count = [], -1
     for kind, data in _avi_header(file):
         if kind == b"avih":
@@ -146,9 +176,7 @@ def _avi(file: Readable) -> str | None:
         return _SOUND
     if len(types) != count or not _AVI_STREAMS_WITHOUT_SOUND.issuperset(types):
         return _UNKNOWN
-    end = riff_end(file)
-    joined = _occurs(_STARTS, file, end) if end else _occurs(_STARTS_IN_A_STREAM, file, 1)
-    return _JOINED if joined else None
+    return None
 
 
 def _avi_header(file: Readable) -> Iterator[tuple[bytes, bytes]]:
@@ -171,15 +199,11 @@ def _avi_header(file: Readable) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _asf(file: Readable) -> str | None:
-    """The header object, and what follows the file that it describes."""
+    """The header object."""
     header_size = int.from_bytes(bytes_at(file, 16, 8), "little")
     if not 0 < header_size <= MAX_INDEX_SIZE:
         return _UNKNOWN
-    if _search("asf", bytes_at(file, 0, header_size)):
-        return _SOUND
-    end = asf_end(file)
-    joined = _occurs(_STARTS, file, end) if end else _occurs(_STARTS_IN_A_STREAM, file, 1)
-    return _JOINED if joined else None
+    return _SOUND if _search("asf", bytes_at(file, 0, header_size)) else None
 
 
 def _search(name: str, data: bytes) -> bool:

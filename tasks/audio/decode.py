@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.codec.context import ThreadType
 from av.container import InputContainer
 
+from tasks.audio.announced import joined
 from tasks.audio.container import open_container
 from tasks.audio.downmix import downmix
 from tasks.audio.extent import Readable, is_mp4, is_whole
@@ -313,6 +314,8 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
             reason = f"none of the {track.stated_frames} in its index is played"
         elif whole is None and not (track.format == "flac" and stated and statistics.frames):
             reason = "nothing tells whether the file is complete"
+        else:
+            reason = joined(file, track.format) or ""
         if reason:
             raise VideoError(
                 FailureKind.CORRUPT,

@@ -74,6 +74,17 @@ def test_a_silent_file_joined_to_another_kind_that_sounds_is_not_empty(
 
 
 @every_container
+@pytest.mark.parametrize("second", ["", "mp4", "mkv"])
+def test_a_file_with_too_little_sound_joined_to_one_that_sounds_is_not_empty(
+    tmp_path: Path, window: Window, name: str, second: str
+) -> None:
+    container = container_named(name)
+    too_little = make(tmp_path / "little", container, sound_for(container)[:, :200]).read_bytes()
+
+    assert not is_empty(too_little + sounding(tmp_path, second or name), window)
+
+
+@every_container
 def test_a_silent_file_behind_one_that_sounds_is_heard(
     tmp_path: Path, window: Window, name: str
 ) -> None:
