@@ -5,6 +5,7 @@ first line is there at once.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -77,7 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--video-root", metavar="URL", help="base of relative video paths (default: manifest's)")
     add("--output", metavar="URL", help="folder for the tagged copies (default: in place)")
     add("--channels", choices=["mix", "first"], help="default mix")
-    add("--windows", metavar="start|N|all", help="how much of a video is heard (default start)")
+    add(
+        "--windows",
+        type=_windows,
+        metavar="start|N|all",
+        help="how much is heard (default start)",
+    )
     add("--label-map", metavar="FILE", help="label -> group, JSON or CSV; audioset ships")
     add("--scores-field", metavar="NAME", help="a field for the best labels and their scores")
     add("--top-k", type=_positive, metavar="N", help="the most labels in it (default 5)")
@@ -122,15 +128,23 @@ def _retag(text: str) -> bool | str:
     return text == "all" or text
 
 
+def _windows(text: str) -> str:
+    if text not in ("start", "all") and not re.fullmatch("[1-9][0-9]{0,3}", text):
+        raise argparse.ArgumentTypeError("must be start, all, or a number from 1 to 9999")
+    return text
+
+
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a number, at least 1")
+    return int(text)
 
 
 def _share(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
     if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError("must be between 0 and 1")
+        raise argparse.ArgumentTypeError("must be a number between 0 and 1")
     return number

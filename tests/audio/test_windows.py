@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.audio.decode import decode
-from tasks.audio.hear import hear
+from tasks.audio.hear import Told, hear
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Window, Windows, spread
 from tests.audio.hearing import Sound, ffmpeg_hears
@@ -35,15 +35,15 @@ CASES = [
 ]
 
 
-def heard(data: bytes, windows: Windows) -> tuple[list[tuple[float, Sound]], str | None]:
-    """The start and sound of each window, and the notes."""
+def heard(data: bytes, windows: Windows) -> tuple[list[tuple[float, Sound]], Told]:
+    """The start and sound of each window, and what else is told."""
     clips = hear(io.BytesIO(data), WINDOW, windows)
     found: list[tuple[float, Sound]] = []
     while True:
         try:
             start, clip = next(clips)
         except StopIteration as end:
-            return found, end.value.notes
+            return found, end.value
         found.append((start, clip.waveform))
 
 
@@ -80,13 +80,13 @@ def test_windows_lie_where_a_whole_decode_has_them(
 
     known = decode(io.BytesIO(data), WHOLE).notes
 
-    spread_out, notes = heard(data, 3)
-    assert notes == known
+    spread_out, told = heard(data, 3)
+    assert told.notes == known
     assert len(spread_out) == 3
     check(spread_out, whole)
 
-    every, notes = heard(data, "all")
-    assert notes == known
+    every, told = heard(data, "all")
+    assert told.notes == known
     assert len(every) == 9
     check(every, whole)
 
@@ -143,9 +143,9 @@ def test_the_window_at_the_start_is_the_same_whatever_follows(
 ) -> None:
     medium = container_named(container)
     data = make(tmp_path / "file", medium, sound_for(medium, "", 9.0)).read_bytes()
-    ((start, sound),), notes = heard(data, "start")
+    ((start, sound),), told = heard(data, "start")
 
-    assert notes is None
+    assert told.notes is None
     for windows in (1, 2, 4, "all"):
         clips, _ = heard(data, windows)
         assert clips[0][0] == start
@@ -162,7 +162,7 @@ def test_a_video_that_is_cut_off_is_judged_by_what_is_left(
     path = write_media(tmp_path / name, melody(20, 48_000), 48_000, options=options)
     data = path.read_bytes()
 
-    clips, notes = heard(data[: len(data) * 6 // 10], windows)
+    clips, (notes, _) = heard(data[: len(data) * 6 // 10], windows)
 
     assert len(clips) == (4 if windows == 4 else 6)
     assert 8 < clips[-1][0] < 11
@@ -179,11 +179,27 @@ def test_windows_that_are_damaged_are_left_out_with_a_note(tmp_path: Path) -> No
     damaged = slice(begin + size * 8 // 10, begin + size - 8)
     data[damaged] = b"\xff" * (damaged.stop - damaged.start)
 
-    clips, notes = heard(bytes(data), 4)
+    clips, (notes, _) = heard(bytes(data), 4)
 
     assert len(clips) == 3
     assert notes is not None
     assert "1 windows left out" in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "read_through"),
+    [("mp4", None), ("mkv", None), ("avi", None), ("ts", None), ("flv", "flv"), ("mp3", "mp3")],
+)
+def test_a_format_without_an_index_is_read_through_and_says_so(
+    tmp_path: Path, name: str, read_through: str | None
+) -> None:
+    container = container_named(name)
+    data = make(tmp_path / "file", container, sound_for(container, "", 30.0)).read_bytes()
+    asked: tuple[Windows, ...] = (3, "all", "start")
+    for windows in asked:
+        _, told = heard(data, windows)
+        # Of all of it, nothing else was asked for.
+        assert told.read_through == (read_through if windows == 3 else None)
 
 
 @pytest.mark.parametrize("windows", [3, "all"])
@@ -192,7 +208,7 @@ def test_silence_is_heard(tmp_path: Path, windows: Windows) -> None:
     sound[:, 5 * 48_000 :] = 0
     path = write_media(tmp_path / "a.mp4", sound, 48_000)
 
-    clips, notes = heard(path.read_bytes(), windows)
+    clips, (notes, _) = heard(path.read_bytes(), windows)
 
     assert notes is None
     assert len(clips) == (3 if windows == 3 else 9)

@@ -193,6 +193,10 @@ def test_a_dry_run_of_which_a_manifest_is_refused_is_not_done(tmp_path: Path, ap
     ("arguments", "sentence"),
     [
         (["m.jsonl", "--batch-size", "0"], "error: .*--batch-size.*at least 1"),
+        (["m.jsonl", "--top-k", "many"], "error: .*--top-k.*a number, at least 1"),
+        (["m.jsonl", "--min-score", "x"], "error: .*--min-score.*a number between 0 and 1"),
+        (["m.jsonl", "--windows", "0"], "error: .*--windows.*start, all, or a number"),
+        (["m.jsonl", "--windows=-1"], "error: .*--windows.*start, all, or a number"),
         (["m.jsonl", "--batch-size", "many"], "error: .*--batch-size"),
         (["m.jsonl", "--max-failure-rate", "7"], "error: .*--max-failure-rate.*between 0 and 1"),
         (["m.jsonl", "--channels", "all"], "error: .*--channels"),

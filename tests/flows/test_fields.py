@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 
 from flows import cli
@@ -134,3 +136,50 @@ def test_windows_beyond_the_start_are_heard(
         scores = {score["label"]: score for score in sample["scores"][0]}
         assert scores["Sine wave"]["score"] < 0.6 < scores["Sine wave"]["peak"]
     assert len(list(tmp_path.glob("tag-videos-*.html"))) >= 1
+
+
+def test_duckdb_and_pandas_read_the_fields_of_every_format(tmp_path: Path) -> None:
+    samples = [
+        {"id": "one", "videos": ["speech.mp4"]},
+        {"id": "several", "videos": ["music.webm", "no-audio.mp4", "tone.mkv"]},
+        {"id": "none", "videos": []},
+    ]
+    cells = [sample | {"videos": json.dumps(sample["videos"])} for sample in samples]
+    write_manifest(tmp_path / "m.jsonl", samples)
+    (tmp_path / "m.json").write_text(json.dumps(samples))
+    pd.DataFrame(cells).to_csv(tmp_path / "m.csv", index=False)
+    pd.DataFrame(samples).to_parquet(tmp_path / "m.parquet")
+    names = ["m.jsonl", "m.json", "m.csv", "m.parquet"]
+    state = tag_videos(
+        [str(tmp_path / name) for name in names],
+        hf_ast=DEMO_MODEL,
+        cache=str(tmp_path / "cache"),
+        video_root=str(DEMO / "videos"),
+        windows="all",
+        return_state=True,
+        **FIELDS,
+    )
+    assert state.name == "Completed", state.message
+    columns = ["id", "video_audio_tags", *FIELDS.values()]
+    expected = [[sample[key] for key in columns] for sample in read_manifest(tmp_path / "m.jsonl")]
+    assert [len(row[2]) for row in expected] == [1, 3, 0]
+    assert [scores == [] for scores in expected[1][2]] == [False, True, False]
+    frames = {
+        "m.jsonl": pd.read_json(tmp_path / "m.jsonl", lines=True),
+        "m.json": pd.read_json(tmp_path / "m.json"),
+        "m.csv": pd.read_csv(tmp_path / "m.csv"),
+        "m.parquet": pd.read_parquet(tmp_path / "m.parquet"),
+    }
+    for name, frame in frames.items():
+        assert [plain(row) for row in frame[columns].to_numpy().tolist()] == expected, name
+        query = f"SELECT {', '.join(columns)} FROM '{tmp_path / name}'"
+        assert [plain(row) for row in duckdb.sql(query).fetchall()] == expected, name
+
+
+def plain(value: Any) -> Any:
+    """Lists for arrays and tuples, values for the JSON of a cell."""
+    if isinstance(value, str) and value.startswith("["):
+        return json.loads(value)
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(one) for one in value]
+    return value

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prefect.settings import PREFECT_API_URL
 
+from tests.audio.media import melody, tone, write_media
 from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
 from tests.flows.on_ray.conftest import (
     Data,
@@ -105,6 +107,23 @@ def test_two_runs_on_one_cluster(cluster: SimulatedCluster, data: Data, tmp_path
         assert process.returncode == 1, said  # gone.mp4
     for name in ("a", "b"):
         assert written(tmp_path / name / "out") == data.expected
+
+
+def test_windows_scores_and_times_are_those_of_a_run_without_ray(
+    cluster: SimulatedCluster, tmp_path: Path
+) -> None:
+    sound = np.concatenate([melody(25, 16_000), tone(20, 16_000)], 1)
+    write_media(tmp_path / "long.mkv", sound, 16_000, "pcm_s16le")
+    names = ["long.mkv", *(str(path) for path in sorted((DEMO / "videos").iterdir()))]
+    samples = [{"videos": [name]} for name in names]
+    data = Data(tmp_path)
+    write_manifest(data.manifests / "m.jsonl", samples)
+    fields = {"scores_field": "scores", "timeline_field": "times", "provenance_field": "made_by"}
+    for output, ray in (("with", cluster.address), ("without", None)):
+        run(data, tmp_path / output, None, ray, windows="all", label_map="audioset", **fields)
+    found = written(tmp_path / "with")
+    assert found == written(tmp_path / "without")
+    assert len(json.loads(found["m.jsonl"].splitlines()[0])["times"][0]) > 1
 
 
 def test_when_the_head_dies_the_run_says_so_and_the_next_one_goes_on(tmp_path: Path) -> None:
