@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import IO, Any, Self
 from weakref import WeakSet
 
+from tasks.errors import TransientError
+
 MEMORY_BYTES = 256 * 2**20
 """Of the clips that a process holds: some 800 of AST's window, more than the units in flight have
 when only the start is heard."""
@@ -31,16 +33,29 @@ class Clips:
             self.add(start, clip)
 
     def add(self, start: float, clip: bytes) -> None:
-        """Append a clip, as :meth:`tasks.audio.clip.Clip.to_bytes` wrote it."""
+        """Append a clip, as :meth:`tasks.audio.clip.Clip.to_bytes` wrote it.
+
+        Raises:
+            TransientError: the disk is full; other videos may leave it before long.
+        """
         if self._file is None and _has_room_for(len(clip)):
             self._in_memory += len(clip)
             self._clips.append((start, clip))
             return
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        self._file.seek(0, 2)
-        self._file.write(clip)
+        try:
+            self._write(clip)
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            reason = f"its clips cannot be written to the temporary folder {folder}: {error}"
+            raise TransientError(reason) from error
         self._spilled.append((start, len(clip)))
+
+    def _write(self, clip: bytes) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
+        self._file.seek(0, 2)
+        if self._file.write(clip) < len(clip):
+            raise OSError("no space left")
 
     def __iter__(self) -> Iterator[tuple[float, bytes]]:
         """Yield the start in seconds and the bytes of each clip."""

@@ -2,12 +2,16 @@
 
 import gc
 import pickle
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
 from tasks.audio import clips as module
 from tasks.audio.clips import Clips
+from tasks.errors import TransientError
 
 KILOBYTE = 1_000
 GIVEN = [(10.5 * number, bytes([number]) * (KILOBYTE - number)) for number in range(10)]
@@ -42,6 +46,15 @@ def test_the_bound_is_of_all_videos_together() -> None:
             assert in_memory(fourth) == 3
             assert list(fourth) == GIVEN
         assert list(second) == GIVEN[:3]
+
+
+def test_a_full_disk_may_have_room_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**options: Any) -> IO[bytes]:
+        return Path("/dev/full").open("r+b", **options)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with Clips(GIVEN[:5]) as clips, pytest.raises(TransientError, match="temporary folder"):
+        clips.add(*GIVEN[5])
 
 
 def test_what_nobody_closes_gives_its_memory_back() -> None:
