@@ -4,8 +4,7 @@ import gc
 import pickle
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Any
+from functools import partial
 
 import pytest
 
@@ -49,10 +48,7 @@ def test_the_bound_is_of_all_videos_together() -> None:
 
 
 def test_a_full_disk_may_have_room_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(**options: Any) -> IO[bytes]:
-        return Path("/dev/full").open("r+b", **options)
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(open, "/dev/full", "r+b"))
     with Clips(GIVEN[:5]) as clips, pytest.raises(TransientError, match="temporary folder"):
         clips.add(*GIVEN[5])
 

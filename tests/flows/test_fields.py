@@ -173,7 +173,8 @@ def test_duckdb_and_pandas_read_the_fields_of_every_format(tmp_path: Path) -> No
     for name, frame in frames.items():
         assert [plain(row) for row in frame[columns].to_numpy().tolist()] == expected, name
         query = f"SELECT {', '.join(columns)} FROM '{tmp_path / name}'"
-        assert [plain(row) for row in duckdb.sql(query).fetchall()] == expected, name
+        rows = duckdb.execute(query).fetchall()
+        assert [plain(row) for row in rows] == expected, name
 
 
 def plain(value: Any) -> Any:
