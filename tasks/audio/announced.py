@@ -23,7 +23,7 @@ from tasks.audio.extent import (
 from tasks.audio.mp4 import MAX_INDEX_SIZE, index_bytes, top_level_boxes
 
 _BLOCK_SIZE = 2**20
-_OVERLAP = 512  # more than the longest mark
+_OVERLAP = 2_048  # more than the longest mark
 _MAX_ELEMENTS = 10_000
 
 # What announces sound in the bytes of a format, also where damage keeps FFmpeg from listing it.
@@ -42,16 +42,20 @@ _MARKS = {
 FORMATS = _MARKS.keys()
 
 # How files begin, in so many bytes that pictures do not contain them by chance.
-_STARTS = (
-    rb"\x00\x00\x00.ftyp[ -~]{4}|moov....mvhd|\x1a\x45\xdf\xa3.{1,48}(?:matroska|webm)|OggS\x00\x02"
-    rb"|RIFF....(?:AVI |WAVE)|\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV\x01[\x01-\x07]\x00\x00\x00\x09"
-    rb"|fLaC\x00\x00\x00\x22|ID3[\x02-\x04]\x00|(?:\x47.{187}){5}|\x00\x00\x01\xba.{10}\x00\x00\x01"
-)
-# Ogg begins anew for each of its streams; what else is ambiguous in a stream of bytes is left out.
 _STARTS_IN_A_STREAM = (
     rb"\x00\x00\x00.ftyp[ -~]{4}|\x1a\x45\xdf\xa3.{1,48}(?:matroska|webm)|RIFF....(?:AVI |WAVE)"
-    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|fLaC\x00\x00\x00\x22"
+    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV\x01[\x01-\x07]\x00\x00\x00\x09|fLaC\x00\x00\x00\x22"
 )
+# Streams of one kind begin anew all the time.
+_STARTS_OF_STREAMS = {
+    "ogg": rb"OggS\x00\x02",
+    "mpegts": rb"(?:\x47.{187}){8}",
+    "mpeg": rb"\x00\x00\x01\xba(?:.{8}|.{10})\x00\x00\x01",  # MPEG-1 and 2
+}
+_STARTS = b"|".join((
+    _STARTS_IN_A_STREAM, *_STARTS_OF_STREAMS.values(), rb"moov....mvhd|ID3[\x02-\x04]\x00",
+    rb"FORM....AIF[CF]|caff\x00\x01\x00\x00|riff\x2e\x91\xcf\x11|\.snd\x00\x00\x00"
+))  # fmt: skip
 
 _SOUND = "sound is announced in it"
 _JOINED = "another file is joined to it, and FFmpeg reads only the first one"
@@ -94,9 +98,10 @@ def joined(file: Readable, name: str) -> str | None:
         "asf": asf_end,
     }
     end = ends[name](file) if name in ends else None
-    if end is None:  # a stream
-        return _JOINED if _occurs(_STARTS_IN_A_STREAM, file, 1) else None
-    return _JOINED if _occurs(_STARTS, file, end) else None
+    if end is not None:
+        return _JOINED if _occurs(_STARTS, file, end) else None
+    others = (start for kind, start in _STARTS_OF_STREAMS.items() if kind != name)
+    return _JOINED if _occurs(b"|".join((_STARTS_IN_A_STREAM, *others)), file, 1) else None
 
 
 def _mp4(file: Readable) -> str | None:

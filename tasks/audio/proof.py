@@ -8,7 +8,7 @@ import av.error
 import av.logging
 from av.container import InputContainer
 
-from tasks.audio.announced import FORMATS, doubt
+from tasks.audio.announced import FORMATS, doubt, joined
 from tasks.audio.extent import Readable, bytes_at, is_whole
 from tasks.audio.mp4 import absence
 from tasks.errors import FailureKind, VideoError
@@ -33,7 +33,7 @@ def prove_no_audio_stream(file: Readable, container: InputContainer) -> None:
         VideoError: it may have one.
     """
     name = format_name(container)
-    if name in _PICTURES_ONLY:
+    if name in _PICTURES_ONLY and not joined(file, name):
         return
     if name not in FORMATS:
         reason = f"has no audio stream, but the format {name} does not tell whether it is complete"

@@ -11,6 +11,7 @@ from tasks.audio.decode import Decoded, decode
 from tasks.audio.window import Window
 from tasks.errors import VideoError
 from tests.audio.making import Container, container_named, make, sound_for
+from tests.audio.media import write_media
 
 pytestmark = pytest.mark.long
 
@@ -66,11 +67,23 @@ def test_a_silent_file_joined_to_one_of_its_kind_that_sounds_is_not_empty(
 
 
 @every_container
-@pytest.mark.parametrize("second", ["mp4", "fragmented-mp4", "mkv", "avi", "wmv"])
+@pytest.mark.parametrize(
+    "second", ["mp4", "fragmented-mp4", "mkv", "avi", "wmv", "flv", "ts", "mpg", "ogv"]
+)
 def test_a_silent_file_joined_to_another_kind_that_sounds_is_not_empty(
     tmp_path: Path, window: Window, name: str, second: str
 ) -> None:
     assert not is_empty(silent(tmp_path, name) + sounding(tmp_path, second), window)
+
+
+@pytest.mark.parametrize("second", NAMES)
+def test_a_video_behind_a_moving_picture_is_no_silence(
+    tmp_path: Path, window: Window, second: str
+) -> None:
+    gif = write_media(tmp_path / "a.gif", None, seconds=1, pictures="gif").read_bytes()
+
+    assert is_empty(gif, window)
+    assert not is_empty(gif + sounding(tmp_path, second), window)
 
 
 @every_container
