@@ -11,8 +11,8 @@ from weakref import WeakSet
 from tasks.errors import TransientError
 
 MEMORY_BYTES = 256 * 2**20
-"""Of the clips that a process holds: some 800 of AST's window, more than the units in flight have
-when only the start is heard."""
+"""Of the clips that a process holds, some 800 of AST's window; the first of each video always lies
+in memory, so that one that is heard at its start alone costs no look at the others."""
 
 
 class Clips:
@@ -38,7 +38,7 @@ class Clips:
         Raises:
             TransientError: the disk is full; other videos may leave it before long.
         """
-        if self._file is None and _has_room_for(len(clip)):
+        if not self._clips or (self._file is None and _has_room_for(len(clip))):
             self._in_memory += len(clip)
             self._clips.append((start, clip))
             return

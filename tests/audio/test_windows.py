@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tasks.audio.clip import make_clip
 from tasks.audio.decode import decode
 from tasks.audio.hear import Told, hear
 from tasks.audio.pool import DecoderPool
-from tasks.audio.window import Window, Windows, spread
+from tasks.audio.window import Channels, Window, Windows, spread
 from tests.audio.hearing import Sound, ffmpeg_hears
 from tests.audio.making import CONTAINERS, Container, container_named, make, sound_for
 from tests.audio.media import melody, write_long_media, write_media
@@ -150,6 +153,35 @@ def test_the_window_at_the_start_is_the_same_whatever_follows(
         clips, _ = heard(data, windows)
         assert clips[0][0] == start
         assert np.array_equal(clips[0][1], sound)
+
+
+@settings(max_examples=30)
+@given(
+    name=st.sampled_from(["mp4", "mkv", "webm", "ts", "flv", "avi", "ogv", "mp3", "wav"]),
+    seconds=st.floats(0.05, 6),
+    windows=st.sampled_from(["start", 1]),
+    channels=st.sampled_from(["mix", "first"]),
+    seed=st.integers(0, 99),
+)
+def test_one_window_is_the_decoded_start_to_the_byte(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    seconds: float,
+    windows: Windows,
+    channels: Channels,
+    seed: int,
+) -> None:
+    """As it was before there were windows."""
+    container = container_named(name)
+    path = tmp_path_factory.mktemp("media") / "file"
+    data = make(path, container, sound_for(container, "", seconds, seed)).read_bytes()
+    window = Window(RATE, 2 * RATE, channels)
+    decoded = decode(io.BytesIO(data), window)
+    expected = make_clip(decoded.segments, window)
+
+    found = [clip for _, clip in hear(io.BytesIO(data), window, windows)]
+
+    assert [clip.to_bytes() for clip in found] == [expected.to_bytes()]
 
 
 @pytest.mark.parametrize("windows", [4, "all"])
