@@ -1,7 +1,8 @@
-"""What an extraction costs: CPU beside a bare PyAV loop, and memory, for 1 and for 60 minutes."""
+"""What an extraction costs: CPU beside a bare PyAV loop, and memory, for 10 s to 60 minutes."""
 
 import gc
 import re
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import av
+import numpy as np
 from av.codec.context import ThreadType
 from threadpoolctl import threadpool_limits
 
@@ -16,18 +18,30 @@ from tasks.audio.clip import make_clip
 from tasks.audio.decode import MARGIN_SECONDS, decode
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Window
-from tests.audio.media import write_long_media
+from tests.audio.media import melody, write_media
 
-MINUTES = (1, 60)
-BYTES_A_SECOND = 25_000
-ROUNDS = 60
-LAYOUTS: dict[str, tuple[str, dict[str, str]]] = {
-    "index last": (".mp4", {}),
-    "index first": (".mp4", {"movflags": "faststart"}),
-    "fragmented": (".mp4", {"movflags": "frag_keyframe+empty_moov", "frag_duration": "2000000"}),
-    "mkv": (".mkv", {}),
+LENGTHS = (10, 60, 180, 3_600)  # seconds
+ROUNDS = 30
+# Suffix, codec, and options of FFmpeg's for the container.
+LAYOUTS: dict[str, tuple[str, str, list[str]]] = {
+    "MP4, AAC": (".mp4", "aac", []),
+    "fragmented": (".mp4", "aac", ["-movflags", "frag_keyframe+empty_moov"]),
+    "WebM, Opus": (".webm", "libopus", []),
+    "MKV, AC-3": (".mkv", "ac3", []),
 }
+RATE = 48_000
 WINDOW = Window(sampling_rate=16_000, num_samples=164_080)
+
+
+def write_video(path: Path, codec: str, seconds: int, options: list[str]) -> Path:
+    """Write a video in stereo, ten seconds of sound over and over."""
+    sound = np.concatenate([melody(10, RATE), melody(10, RATE, seed=1)])
+    source = write_media(path.with_name(f"source{path.suffix}"), sound, RATE, codec)
+    command = ["ffmpeg", "-v", "error", "-stream_loop", "-1", "-i", str(source)]
+    command += ["-t", str(seconds), "-c", "copy", *options, str(path)]
+    subprocess.run(command, check=True)
+    source.unlink()
+    return path
 
 
 def ours(path: Path) -> None:
@@ -79,26 +93,27 @@ def peak_memory(path: Path) -> int:
 
 def main() -> None:
     columns = ("CPU ms", "bare loop", "ratio", "parent ms", "peak MB of child")
-    print(f"{'layout':12} {'minutes':>8} {'MB':>8} " + " ".join(f"{c:>16}" for c in columns))
+    print(f"{'layout':12} {'seconds':>8} {'MB':>8} " + " ".join(f"{c:>16}" for c in columns))
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
-        for layout, (suffix, options) in LAYOUTS.items():
-            costs = []
-            for minutes in MINUTES:
-                path = Path(folder) / f"{layout} {minutes}{suffix}"
-                seconds = 60 * minutes
-                write_long_media(path, seconds, seconds * BYTES_A_SECOND, options)
+        for layout, (suffix, codec, options) in LAYOUTS.items():
+            costs = {}
+            for seconds in LENGTHS:
+                path = Path(folder) / f"{layout} {seconds}{suffix}"
+                write_video(path, codec, seconds, options)
                 # In turns, and the median of each: a machine that is shared changes its pace.
                 rounds = [
                     (cpu_seconds(ours, path), cpu_seconds(bare_loop, path)) for _ in range(ROUNDS)
                 ]
-                cost, bare = (median(seconds) for seconds in zip(*rounds, strict=True))
-                costs.append(cost)
+                cost, bare = (median(times) for times in zip(*rounds, strict=True))
+                costs[seconds] = cost
                 print(
-                    f"{layout:12} {minutes:8} {path.stat().st_size / 1e6:8.1f} {1e3 * cost:16.1f}"
+                    f"{layout:12} {seconds:8} {path.stat().st_size / 1e6:8.1f} {1e3 * cost:16.1f}"
                     f" {1e3 * bare:16.1f} {cost / bare:16.2f} {1e3 * cpu_of_the_parent(path):16.2f}"
-                    f" {peak_memory(path) / 1e6:16.1f}"
+                    f" {peak_memory(path) / 1e6:16.1f}",
+                    flush=True,
                 )
-            print(f"{layout:12} {costs[1] / costs[0]:.2f} times the CPU for 60 times the video")
+            ratio = costs[3_600] / costs[60]
+            print(f"{layout:12} {ratio:.2f} times the CPU for 60 times the video", flush=True)
 
 
 if __name__ == "__main__":
