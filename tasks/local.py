@@ -1,12 +1,17 @@
 """The executor that does the work in this process."""
 
+import time
 from collections.abc import Sequence
 
+from tasks.busy import Busy
 from tasks.cache import Cache
 from tasks.extract import extract_unit
 from tasks.tag import tag_unit
 from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import UNITS_IN_FLIGHT, ExtractedUnit, TaggedUnit, unit_size
+
+MOSTLY_BUSY = 0.9
+"""Above this share of a run, what the model waits for matters to nobody."""
 
 
 class LocalExecutor:
@@ -20,8 +25,10 @@ class LocalExecutor:
 
     def __init__(self, cache: Cache | None) -> None:
         self._cache, self._computes_on = cache, ""
+        self._started, self._loading, self._tagging = 0.0, Busy(), Busy()
 
     def load(self, request: TaggerRequest) -> Tagger:
+        self._started = time.monotonic()
         tagger = Tagger.find(request)
         self._computes_on = tagger.computes_on
         tagger.start_loading()  # the first unit is extracted meanwhile
@@ -34,10 +41,21 @@ class LocalExecutor:
         return extract_unit(urls, tagger, self._cache)
 
     def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
-        return tag_unit(unit, tagger, self._cache)
+        with self._loading.inside():
+            tagger.load()
+        with self._tagging.inside():
+            return tag_unit(unit, tagger, self._cache)
 
     def describe(self) -> str:
-        return self._computes_on
+        if not self._tagging.ended:
+            return self._computes_on
+        elapsed = max(self._tagging.ended - self._started, 1e-9)
+        busy = min(1.0, self._tagging.seconds / elapsed)
+        waited = ""
+        if busy < MOSTLY_BUSY:
+            loading = self._loading.seconds > (elapsed - self._tagging.seconds) / 2
+            waited = f", waiting for {'its weights' if loading else 'reading and decoding'}"
+        return f"{self._computes_on}; busy {busy:.0%}{waited}"
 
     def close(self) -> None:
         """Nothing: the decoder processes end with this one."""

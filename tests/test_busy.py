@@ -1,0 +1,36 @@
+"""What the summary says of who was waited for."""
+
+import re
+from pathlib import Path
+
+from tasks.busy import Busy
+from tasks.local import LocalExecutor
+from tasks.model import CheckpointId
+from tasks.tagger import TaggerRequest
+from tests.audio.media import tone, write_media
+from tests.flows.conftest import DEMO_MODEL
+
+
+def test_two_at_a_time_count_once() -> None:
+    now = 0.0
+    busy = Busy(lambda: now)
+    with busy.inside():
+        now = 1.0
+        with busy.inside():
+            now = 3.0
+        now = 4.0
+    now = 10.0
+    with busy.inside():
+        now = 11.0
+    assert (busy.seconds, busy.ended) == (5.0, 11.0)
+
+
+def test_a_run_says_how_busy_the_model_was(tmp_path: Path) -> None:
+    executor = LocalExecutor(None)
+    tagger = executor.load(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu", dtype="float32"))
+    assert executor.describe() == "CPU, float32"
+    video = str(write_media(tmp_path / "a.wav", tone(1, 16_000), 16_000, "pcm_s16le"))
+    tagged = executor.tag(executor.extract([video], tagger), tagger)
+    assert set(tagged.scores) == {video}
+    waited = r"CPU, float32; busy \d+%(, waiting for (its weights|reading and decoding))?"
+    assert re.fullmatch(waited, executor.describe())
