@@ -6,7 +6,7 @@ made for streaming is read to its end, since whatever follows may begin anywhere
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tasks.audio.extent import (
     AVI_LIST,
@@ -41,21 +41,32 @@ _MARKS = {
 }
 FORMATS = _MARKS.keys()
 
-# How files begin, in so many bytes that pictures do not contain them by chance.
+# How files begin, in so many bytes that pictures do not contain them by chance. Each is searched
+# for on its own: what begins with a literal is found ten times as fast as one of several.
 _STARTS_IN_A_STREAM = (
-    rb"\x00\x00\x00.ftyp[ -~]{4}|\x1a\x45\xdf\xa3.{1,48}(?:matroska|webm)|RIFF....(?:AVI |WAVE)"
-    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV\x01[\x01-\x07]\x00\x00\x00\x09|fLaC\x00\x00\x00\x22"
+    rb"\x00\x00\x00.ftyp[ -~]{4}",
+    rb"\x1a\x45\xdf\xa3.{1,48}(?:matroska|webm)",
+    rb"RIFF....(?:AVI |WAVE)",
+    rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+    rb"FLV\x01[\x01-\x07]\x00\x00\x00\x09",
+    rb"fLaC\x00\x00\x00\x22",
 )
-# Streams of one kind begin anew all the time.
+# Streams of one kind begin anew all the time. A pack of MPEG-1 is shorter than one of MPEG-2.
 _STARTS_OF_STREAMS = {
     "ogg": rb"OggS\x00\x02",
-    "mpegts": rb"(?:\x47.{187}){8}",
-    "mpeg": rb"\x00\x00\x01\xba(?:.{8}|.{10})\x00\x00\x01",  # MPEG-1 and 2
+    "mpegts": rb"\x47.{187}(?:\x47.{187}){7}",
+    "mpeg": rb"\x00\x00\x01\xba(?:.{8}|.{10})\x00\x00\x01",
 }
-_STARTS = b"|".join((
-    _STARTS_IN_A_STREAM, *_STARTS_OF_STREAMS.values(), rb"moov....mvhd|ID3[\x02-\x04]\x00",
-    rb"FORM....AIF[CF]|caff\x00\x01\x00\x00|riff\x2e\x91\xcf\x11|\.snd\x00\x00\x00"
-))  # fmt: skip
+_STARTS = (
+    *_STARTS_IN_A_STREAM,
+    *_STARTS_OF_STREAMS.values(),
+    rb"moov....mvhd",
+    rb"ID3[\x02-\x04]\x00",
+    rb"FORM....AIF[CF]",
+    rb"caff\x00\x01\x00\x00",
+    rb"riff\x2e\x91\xcf\x11",
+    rb"\.snd\x00\x00\x00",
+)
 
 _SOUND = "sound is announced in it"
 _JOINED = "another file is joined to it, and FFmpeg reads only the first one"
@@ -84,7 +95,7 @@ def doubt(file: Readable, name: str) -> str | None:
     if name in searches:
         found = searches[name](file)
     else:
-        found = _SOUND if _occurs(_MARKS[name], file, 0) else None
+        found = _SOUND if _occurs((_MARKS[name],), file, 0) else None
     return found or joined(file, name)
 
 
@@ -101,7 +112,7 @@ def joined(file: Readable, name: str) -> str | None:
     if end is not None:
         return _JOINED if _occurs(_STARTS, file, end) else None
     others = (start for kind, start in _STARTS_OF_STREAMS.items() if kind != name)
-    return _JOINED if _occurs(b"|".join((_STARTS_IN_A_STREAM, *others)), file, 1) else None
+    return _JOINED if _occurs((*_STARTS_IN_A_STREAM, *others), file, 1) else None
 
 
 def _mp4(file: Readable) -> str | None:
@@ -215,11 +226,12 @@ def _search(name: str, data: bytes) -> bool:
     return re.search(_MARKS[name], data, re.DOTALL) is not None
 
 
-def _occurs(pattern: bytes, file: Readable, offset: int) -> bool:
-    """Whether a pattern occurs in the file from ``offset`` on."""
-    compiled, tail = re.compile(pattern, re.DOTALL), b""
+def _occurs(patterns: Sequence[bytes], file: Readable, offset: int) -> bool:
+    """Whether one of some patterns occurs in the file from ``offset`` on."""
+    searches, tail = [re.compile(pattern, re.DOTALL).search for pattern in patterns], b""
     while data := bytes_at(file, offset, _BLOCK_SIZE):
-        if compiled.search(tail + data):
+        joint = tail + data
+        if any(search(joint) for search in searches):
             return True
         offset, tail = offset + len(data), data[-_OVERLAP:]
     return False
