@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import ray
 from ray.exceptions import RayError
 
 from tasks.cache import Cache
-from tasks.errors import ConfigurationError, TransientError
+from tasks.errors import TaggingError, TransientError
 from tasks.on_ray.cluster import connect, machines, share_out
 from tasks.on_ray.inspection import inspect_machines
 from tasks.on_ray.pool import ModelPool
 from tasks.on_ray.remote import ModelActor, ScoreIndex, Work, extract
+from tasks.on_ray.starting import first_answer
 from tasks.on_ray.waiting import Lifeline, Slots
 from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import ExtractedUnit, TaggedUnit
@@ -34,7 +36,6 @@ _WINDOWS_OF_ALL = 60
 _UNITS_EACH = 4
 
 _WATCH_SECONDS = 5.0
-_SAY_AFTER_SECONDS = 15.0
 _LEAVE_SECONDS = 10.0
 # A machine of the cheap kind may be taken away again and again.
 _RETRIES = 10
@@ -131,7 +132,12 @@ class RayExecutor:
             max_task_retries=0,
         )(ModelActor)
         actors = [actor.remote() for _ in range(shares.taggers)]
-        tagger = self._first_answer([one.find.remote(self._work, request) for one in actors])
+        tagger = first_answer(
+            actors,
+            lambda one: one.find.remote(self._work, request).future(),
+            self._lifeline,
+            self._say,
+        )
         self._tagger, self._stored_tagger = tagger, ray.put(tagger)
         # The scores depend on none of this, and it is heavy.
         checkpoint = replace(tagger.checkpoint, extractor=None)
@@ -154,19 +160,6 @@ class RayExecutor:
         threading.Thread(target=self._watch, name="watch cluster", daemon=True).start()
         return tagger
 
-    def _first_answer(self, asked: Sequence[Any]) -> Tagger:
-        """Wait until one of the actors is up: all GPUs may be in use."""
-        asked, started, said = list(asked), time.monotonic(), False
-        while True:
-            done, asked = ray.wait(asked, num_returns=1, timeout=1.0)
-            self._lifeline.beat()
-            if done:
-                tagger: Tagger = self._lifeline.wait(done[0])
-                return tagger
-            if not said and time.monotonic() - started > _SAY_AFTER_SECONDS:
-                self._say("waiting until the cluster has a GPU or cores free for the model")
-                said = True
-
     @property
     def units_in_flight(self) -> int:
         return self._shares.units_in_flight
@@ -180,7 +173,8 @@ class RayExecutor:
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
         with self._slots, _ray_errors("extracts"):
-            told, stored = self._extract.remote(self._work, urls, self._settings)
+            extract = partial(self._extract.remote, self._work, urls, self._settings)
+            told, stored = self._lifeline.ask(extract)
             unit, seconds = self._lifeline.wait(told)
         self._extracting += seconds
         return StoredUnit(unit.known, unit.extracted, unit.failed, unit.unkept, [stored])
@@ -220,7 +214,7 @@ class RayExecutor:
     def _watch(self) -> None:
         """Look now and then who is there: machines that join are used, a dead head ends the run."""
         while not self._lifeline.closed:
-            with suppress(RayError, ConfigurationError, OSError):
+            with suppress(RayError, TaggingError, OSError):
                 there = machines()
                 self._lifeline.beat()
                 shares = share_out(there, self._device)
@@ -233,7 +227,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """End what is under way, and leave the cluster."""
-        self._lifeline.closed = True
+        self._lifeline.close()
         # On a thread, since it waits for a head that has died. Ray ends the run's tasks and actors.
         leaving = threading.Thread(target=ray.shutdown, name="leave cluster", daemon=True)
         leaving.start()

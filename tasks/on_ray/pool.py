@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import ray
 from ray.exceptions import RayActorError, RayError
 
-from tasks.errors import TransientError
+from tasks.errors import ClusterLost, TransientError
 from tasks.on_ray.waiting import Lifeline, result
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class ModelPool:
     def grow(self, size: int) -> None:
         """Start more actors until there are so many. Those that died count: Ray restarts them."""
         while len(self._members) < size:
-            self.add(self._start())
+            self.add(self._lifeline.ask(self._start))
 
     @property
     def ready(self) -> int:
@@ -92,18 +92,14 @@ class ModelPool:
         for _ in range(_ATTEMPTS):
             member = self._take()
             try:
-                return self._lifeline.wait(call(member.actor))
+                asked = self._lifeline.ask(partial(call, member.actor))
+                return self._lifeline.wait(asked)
             except RayActorError as error:
                 log.warning("a process with the model is gone: %s", str(error).splitlines()[0])
                 self._make_ready(member)
             finally:
                 self._give_back(member)
         raise TransientError(f"{_ATTEMPTS} processes with the model died on this unit")
-
-    def close(self) -> None:
-        """End the actors."""
-        for member in self._members:
-            ray.kill(member.actor)
 
     def _take(self) -> _Member:
         """Wait for the actor with the fewest calls."""
@@ -130,11 +126,11 @@ class ModelPool:
             self._count()
             member.ready = False
         try:
-            loading = self._load(member.actor)
-        except RayError:
+            loading = self._lifeline.ask(lambda: self._load(member.actor).future())
+        except (RayError, ClusterLost, TransientError):
             self._try_later(member)
         else:
-            loading.future().add_done_callback(lambda future: self._loaded(member, future))
+            loading.add_done_callback(lambda future: self._loaded(member, future))
 
     def _loaded(self, member: _Member, future: "Future[Any]") -> None:
         try:

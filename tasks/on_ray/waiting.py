@@ -2,8 +2,9 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, TypeVar
 
 from ray.exceptions import RayTaskError
 
@@ -14,12 +15,15 @@ LOST_SECONDS = 45.0
 
 _GLANCE_SECONDS = 1.0
 
+Answer = TypeVar("Answer")
+
 
 class Lifeline:
     """Whether the cluster answers, and whether the run still wants it to."""
 
     def __init__(self) -> None:
         self._heard = time.monotonic()
+        self._asking = threading.Lock()
         self.closed = False
 
     def beat(self) -> None:
@@ -41,15 +45,38 @@ class Lifeline:
                 " it runs again, start this run again: what is in the cache is not done twice."
             )
 
+    def ask(self, call: Callable[[], Answer]) -> Answer:
+        """Make a call of Ray's, unless the run was stopped.
+
+        Ray aborts the process, in C++, when it meets a handle of a cluster that was left.
+
+        Raises:
+            ClusterLost, TransientError: as :meth:`require`.
+        """
+        while not self._asking.acquire(timeout=_GLANCE_SECONDS):
+            self.require()
+        try:
+            self.require()
+            return call()
+        finally:
+            self._asking.release()
+
+    def close(self) -> None:
+        """Let no more calls be made; those that are being made have been when this returns."""
+        self.closed = True
+        # Without a head a call may take a minute: that is not waited for.
+        if self._asking.acquire(timeout=2 * _GLANCE_SECONDS):
+            self._asking.release()
+
     def wait(self, reference: Any) -> Any:
         """Return what a call returned, or raise what it raised."""
-        future: Future[Any] = reference.future()
+        future: Future[Any] = self.ask(reference.future)
         while not wait([future], _GLANCE_SECONDS).done:
             self.require()
         return result(future)
 
 
-def result(future: Future[Any]) -> Any:
+def result(future: Future[Answer]) -> Answer:
     """Return what a call returned, or raise what it raised: not Ray's account of that."""
     error = future.exception()
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):

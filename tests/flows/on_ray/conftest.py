@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,16 +17,18 @@ from uuid import uuid4
 import pytest
 import ray
 from prefect import State
+from prefect.settings import PREFECT_API_URL
 from ray.cluster_utils import Cluster
 
 from flows.tag import tag_videos
 from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
 
 # Processes inherit it, so that those of another cluster on this machine are never counted.
-_MARK = "VIDEO_AUDIO_TAGS_TEST"
+MARK = "VIDEO_AUDIO_TAGS_TEST"
 OF_RUNS = ("ray::extract", "ray::inspect", "ray::ModelActor", "ray::ScoreIndex", "ray::IDLE")
 _STORE_BYTES = 150 << 20
 PATIENCE_SECONDS = 120.0
+FLOW = Path(__file__).parents[3] / "flows" / "tag.py"
 
 
 @dataclass
@@ -39,12 +43,26 @@ class Process:
     title: str
 
 
+def marked(mark: str, *titles: str) -> list[Process]:
+    """The processes of one cluster whose title begins with one of these."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode()
+            ours = f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if ours and name.startswith(titles):
+            found.append(Process(int(folder.name), name))
+    return found
+
+
 class SimulatedCluster:
     """A head with one core and no GPU, and nodes with two cores and one declared GPU."""
 
     def __init__(self) -> None:
         self.mark = uuid4().hex
-        os.environ[_MARK] = self.mark
+        os.environ[MARK] = self.mark
         # Ray's own default sees a death after half a minute.
         quick = {"health_check_period_ms": 1_000, "health_check_failure_threshold": 3}
         self._cluster: Any = Cluster(
@@ -85,7 +103,7 @@ class SimulatedCluster:
 
     def close(self) -> None:
         self._cluster.shutdown()
-        del os.environ[_MARK]
+        del os.environ[MARK]
 
     def of_runs(self) -> list[Process]:
         """The processes that work for a run; Ray's own are not among them."""
@@ -93,16 +111,7 @@ class SimulatedCluster:
 
     def processes(self, *titles: str) -> list[Process]:
         """The processes whose title begins with one of these."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                name = (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode()
-                ours = f"{_MARK}={self.mark}".encode() in (folder / "environ").read_bytes()
-            except OSError:
-                continue
-            if ours and name.startswith(titles):
-                found.append(Process(int(folder.name), name))
-        return found
+        return marked(self.mark, *titles)
 
 
 @contextmanager
@@ -178,6 +187,24 @@ def run(
         return_state=True,
     )
     return state
+
+
+def command(folder: Path, address: str, *options: str) -> subprocess.Popen[str]:
+    """Start a run of its own process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {key: value for key, value in os.environ.items() if "PREFECT" not in key}
+    environment |= {
+        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
+        "PREFECT_HOME": str(folder / "prefect"),
+    }
+    return subprocess.Popen(
+        [sys.executable, FLOW, *options, "--ray", address, "--hf-ast", DEMO_MODEL],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def written(output: Path) -> dict[str, bytes]:

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -13,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prefect.settings import PREFECT_API_URL
 
 from tests.audio.media import melody, tone, write_media
-from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
+from tests.flows.conftest import DEMO, write_manifest
 from tests.flows.on_ray.conftest import (
     Data,
     SimulatedCluster,
+    command,
     facts,
     meanwhile,
     packs,
@@ -32,8 +31,6 @@ from tests.web import serving
 
 # A process that has held a cluster is not one to run the other tests in.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
-
-FLOW = Path(__file__).parents[3] / "flows" / "tag.py"
 
 
 def test_a_machine_that_joins_is_used_and_each_gpu_has_one_process(tmp_path: Path) -> None:
@@ -63,24 +60,6 @@ def many(folder: Path, videos: int = 1_000) -> str:
     for name in names:
         os.link(DEMO / "videos" / "beeps.mp4", folder / name)
     return str(write_manifest(folder / "m.jsonl", [{"videos": [name]} for name in names]))
-
-
-def command(folder: Path, address: str, *options: str) -> subprocess.Popen[str]:
-    """Start a run of its own process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = {key: value for key, value in os.environ.items() if "PREFECT" not in key}
-    environment |= {
-        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
-        "PREFECT_HOME": str(folder / "prefect"),
-    }
-    return subprocess.Popen(
-        [sys.executable, FLOW, *options, "--ray", address, "--hf-ast", DEMO_MODEL],
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
 
 
 def tag_command(data: Data, folder: Path, address: str) -> subprocess.Popen[str]:
