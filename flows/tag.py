@@ -236,7 +236,8 @@ def tag_videos(
                 )
                 with on_terminal(log.info) as shown:
                     units = tag_units(videos, tagger, executor, answer)
-                    for unit in track(units, summary.videos, [shown, progress]):
+                    at_work = executor.describe if ray else str
+                    for unit in track(units, summary.videos, [shown, progress], at_work):
                         videos.settle(unit.settled())
                         summary.count_unit(unit)
                         if report:

@@ -23,11 +23,13 @@ class Pace:
         done: videos that are settled.
         total: videos of the run.
         elapsed: seconds since the first was begun.
+        at_work: what works on them, and how busy it is; "" for nothing to say.
     """
 
     done: int
     total: int
     elapsed: float
+    at_work: str = ""
 
     @property
     def rate(self) -> float:
@@ -35,6 +37,9 @@ class Pace:
         return self.done / self.elapsed if self.elapsed else 0.0
 
     def __str__(self) -> str:
+        return self._far() + (f"; {self.at_work}" if self.at_work else "")
+
+    def _far(self) -> str:
         said = f"{self.done:,} of {self.total:,} videos"
         if not self.rate:
             return said
@@ -45,19 +50,25 @@ class Pace:
 Show = Callable[[Pace], None]
 
 
-def track(batches: Iterable[Batch], total: int, shows: Sequence[Show]) -> Iterator[Batch]:
+def track(
+    batches: Iterable[Batch],
+    total: int,
+    shows: Sequence[Show],
+    at_work: Callable[[], str] = str,
+) -> Iterator[Batch]:
     """Pass the batches on and show how far they are, from the start and after each of them.
 
     Args:
         batches: each as long as the videos that it settles.
         total: videos of the run.
         shows: take the pace; they decide how often it is worth showing.
+        at_work: says what works on them; by default nothing.
     """
     started, done = time.monotonic(), 0
 
     def tell() -> None:
         for show in shows:
-            show(Pace(done, total, time.monotonic() - started))
+            show(Pace(done, total, time.monotonic() - started, at_work()))
 
     tell()
     for batch in batches:

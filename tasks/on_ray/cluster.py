@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from typing import Any
 import ray
 
 from tasks.errors import ConfigurationError
+from tasks.on_ray import trial
 from tasks.shown import shown
 
 CORES_VARIABLE = "VIDEO_AUDIO_TAGS_UNIT_CORES"
 """The environment variable that says how many cores extract a unit."""
 
-_TRIAL_SECONDS = 9.0
+_TRIAL_SECONDS = 8.0
+_IMPORT_SECONDS = 60.0
 # Feeding a GPU takes a core, and a little.
 _CORES_PER_GPU = 2.0
 _CORES_PER_UNIT = 4
@@ -64,24 +67,30 @@ def connect(address: str) -> None:
 
 
 def _try(address: str) -> None:
-    command = [sys.executable, "-m", "tasks.on_ray.trial", address]
+    # Not as a module: its package imports much more than it needs.
+    command = [sys.executable, "-P", trial.__file__, address]
     path = os.pathsep.join(filter(None, sys.path))
     # So that it says by itself, in time, that no machine of the cluster is this one.
     limits = {"RAY_gcs_server_request_timeout_seconds": "5", "PYTHONPATH": path}
-    try:
-        tried = subprocess.run(
-            command,
-            env=os.environ | limits,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            timeout=_TRIAL_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        said = f"nothing answers there as Ray does within {_TRIAL_SECONDS:g} seconds"
-        raise ConfigurationError(_refusal(address, said)) from error
+    tried = subprocess.Popen(
+        command,
+        env=os.environ | limits,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with tried:
+        assert tried.stdout
+        # It says that it begins: to import Ray takes a second, or many on a busy machine.
+        select.select([tried.stdout], [], [], _IMPORT_SECONDS)
+        try:
+            said, _ = tried.communicate(timeout=_TRIAL_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            tried.kill()
+            said = f"nothing answers there as Ray does within {_TRIAL_SECONDS:g} seconds"
+            raise ConfigurationError(_refusal(address, said)) from error
     if tried.returncode:
-        raise ConfigurationError(_refusal(address, tried.stdout))
+        raise ConfigurationError(_refusal(address, said.removeprefix(trial.BEGINS)))
 
 
 def _refusal(address: str, said: str) -> str:
@@ -97,6 +106,11 @@ def _refusal(address: str, said: str) -> str:
         return (
             f"This machine is not part of the Ray cluster at {shown(address)}: run this on one"
             " that is, or start Ray here with `ray start`."
+        )
+    if "authentication token" in said or "Unauthenticated" in said:
+        return (
+            f"The Ray cluster at {shown(address)} wants another token than this machine has: copy"
+            " ~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN."
         )
     if "Could not find any running Ray instance" in said:
         return (

@@ -199,7 +199,7 @@ class RayExecutor:
         extracting = self._extracting / (elapsed * self._shares.extractors)
         return (
             f"{self._describe_machines()}: {self._tagger.computes_on};"
-            f" tagging {min(1, tagging):.0%} busy, extraction {min(1, extracting):.0%}"
+            f" {busy(min(1, tagging), min(1, extracting))}"
         )
 
     def _describe_machines(self) -> str:
@@ -232,6 +232,14 @@ class RayExecutor:
         leaving = threading.Thread(target=ray.shutdown, name="leave cluster", daemon=True)
         leaving.start()
         leaving.join(_LEAVE_SECONDS)
+
+
+def busy(tagging: float, extracting: float) -> str:
+    """Say how busy both stages were, as shares of their time, and which the other waited for."""
+    slower = "tagging" if tagging > extracting else "extraction"
+    # Neither: units do not come as fast as they could be worked on.
+    waited_for = slower if max(tagging, extracting) > 0.5 else "the run's own process"
+    return f"tagging {tagging:.0%} busy, extraction {extracting:.0%}, waited for {waited_for}"
 
 
 @contextmanager

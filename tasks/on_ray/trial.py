@@ -1,4 +1,4 @@
-"""Connect to a Ray cluster once and end: ``python -m tasks.on_ray.trial ADDRESS``.
+"""Connect to a Ray cluster once and end: ``python tasks/on_ray/trial.py ADDRESS``.
 
 Where nothing answers as Ray does, ``ray.init`` tries for minutes and then ends its process. So a
 child tries first, and its parent waits for as long as it likes.
@@ -9,9 +9,14 @@ import sys
 
 import ray
 
+BEGINS = "connecting\n"
+"""What it says first."""
+
 
 def main() -> int:
     """Print why it is not possible, in one line; 0 when it is."""
+    sys.stdout.write(BEGINS)
+    sys.stdout.flush()
     try:
         ray.init(sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its parent says it

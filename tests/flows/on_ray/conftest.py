@@ -103,7 +103,7 @@ class SimulatedCluster:
 
     def close(self) -> None:
         self._cluster.shutdown()
-        del os.environ[MARK]
+        os.environ.pop(MARK, None)  # another cluster, which has ended, may have had it too
 
     def of_runs(self) -> list[Process]:
         """The processes that work for a run; Ray's own are not among them."""

@@ -10,10 +10,11 @@ from uuid import uuid4
 
 import pytest
 
+from tasks.on_ray.executor import busy
 from tests.flows.conftest import DEMO, DEMO_MODEL
 from tests.flows.on_ray.conftest import MARK, Data, command, marked, run, wait_for, written
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 LIMIT_SECONDS = 300
 
@@ -31,7 +32,7 @@ def on_ray(data: Data, folder: Path, *options: str) -> subprocess.Popen[str]:
     return command(folder, "local", str(data.manifests), *where, *options)
 
 
-@pytest.mark.parametrize("windows", ["3", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("windows", ["3", "all"])
 def test_windows_scores_and_timelines_are_those_of_a_run_without_ray(
     data: Data, mark: str, tmp_path: Path, windows: str
 ) -> None:
@@ -40,7 +41,8 @@ def test_windows_scores_and_timelines_are_those_of_a_run_without_ray(
     with on_ray(data, tmp_path / "ray", "--no-cache", "--windows", windows, *options) as process:
         said, _ = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 1, said  # gone.mp4
-    assert "1 machine, 2 GPUs" in said
+    assert "1 machine, 2 GPUs: CPU" in said
+    assert "waited for" in said
     run(data, tmp_path / "out", cache=None, ray=None, windows=windows, **fields)
     assert written(tmp_path / "ray" / "out") == written(tmp_path / "out") != data.expected
 
@@ -53,6 +55,12 @@ def test_a_process_with_the_model_dies(data: Data, mark: str, tmp_path: Path) ->
     assert process.returncode == 1, said
     assert written(tmp_path / "out") == data.expected
     assert wait_for(lambda: not marked(mark, "ray::"))
+
+
+def test_it_says_what_was_waited_for() -> None:
+    assert busy(0.9, 0.2) == "tagging 90% busy, extraction 20%, waited for tagging"
+    assert busy(0.3, 1.0) == "tagging 30% busy, extraction 100%, waited for extraction"
+    assert "waited for the run's own process" in busy(0.3, 0.2)
 
 
 def test_nothing_reaches_ray_after_the_run_has_left_it(mark: str, tmp_path: Path) -> None:

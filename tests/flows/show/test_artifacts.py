@@ -70,3 +70,4 @@ def test_pace_in_words() -> None:
     assert str(Pace(100, 1000, 50.0)) == "100 of 1,000 videos, 2.0/s, 7 min 30 s left"
     assert str(Pace(1, 10_000, 1.0)) == "1 of 10,000 videos, 1.0/s, 2 h 46 min left"
     assert str(Pace(9, 9, 3.0)) == "9 of 9 videos, 3.0/s"
+    assert str(Pace(9, 9, 3.0, "2 GPUs")) == "9 of 9 videos, 3.0/s; 2 GPUs"
