@@ -16,9 +16,9 @@ DEMO = Path(__file__).parent
 FLOW = DEMO.parent / "flows" / "tag.py"
 
 NEXT = {
-    "flows/tag.py MANIFEST.jsonl --hf-ast demo/model": "your manifest, the demo model",
-    "flows/tag.py MANIFEST.jsonl": "the default model (346 MB, fetched once)",
-    "flows/tag.py --help": "all options",
+    "tag-videos MANIFEST.jsonl --hf-ast demo/model": "your manifest, the demo model",
+    "tag-videos MANIFEST.jsonl": "the default model (346 MB, fetched once)",
+    "tag-videos --help": "all options",
 }
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         )
     console.print("\nWhat to type next:")
     for command, what in NEXT.items():
-        console.print(f"  [bold].venv/bin/python {command}[/]\n      {what}")
+        console.print(f"  [bold].venv/bin/{command}[/]\n      {what}")
     console.print("  [bold]make up[/]\n      a server with its UI, and nightly runs")
 
 

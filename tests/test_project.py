@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import flows
 import tasks
 from flows import cli
+from flows.summary import Summary
 from tasks.errors import FailureKind
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +51,13 @@ def test_readme_lists_the_kinds_of_failure() -> None:
     readme = (ROOT / "README.md").read_text()
     table = "".join(re.findall(r"^\| `[a-z`, -]+ \|.*$", readme, re.MULTILINE))
     assert set(re.findall(r"`([a-z-]+)`", table)) == {str(kind) for kind in FailureKind}
+
+
+def test_readme_lists_the_fields_of_json() -> None:
+    readme = (ROOT / "README.md").read_text()
+    said = readme.split("`--json` prints one object")[1].split("A run that is stopped")[0]
+    fields = set(re.findall(r"`([a-z_]+)`", said)) - {"error", "examples"}
+    assert fields == {"state", "message"} | set(Summary().as_dict())
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -8,6 +8,7 @@ from html import escape
 from typing import Self
 
 from flows.show.examples import Example, Examples
+from flows.show.render import breakable
 from flows.summary import counted
 from tasks.audio.clip import Clip
 from tasks.errors import TaggingError
@@ -113,7 +114,7 @@ class _Cards:
             for score in example.scores
         )
         return (
-            f"<article{anchor}><p class=path>{escape(shown_url(example.url))}</p>{sound}"
+            f"<article{anchor}><p class=path>{breakable(shown_url(example.url))}</p>{sound}"
             f"<ol class=scores>{scores}</ol></article>"
         )
 

@@ -1,5 +1,6 @@
 """Tables as HTML for the page, as Markdown for the UI, and as rich prints them on a terminal."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 
@@ -15,7 +16,7 @@ def html(frame: pd.DataFrame, header: bool = True) -> str:
 
     def row(tag: str, cells: list[str]) -> str:
         parts = zip(classes, cells, strict=True)
-        return "".join(f"<{tag}{css}>{escape(cell)}</{tag}>" for css, cell in parts)
+        return "".join(f"<{tag}{css}>{breakable(cell)}</{tag}>" for css, cell in parts)
 
     rows = [row("th", list(frame.columns))] if header else []
     rows += [row("td", cells) for cells in _rows(frame)]
@@ -38,6 +39,11 @@ def terminal(frame: pd.DataFrame, header: bool = True) -> Table:
     for cells in _rows(frame):
         table.add_row(*map(Text, cells))
     return table
+
+
+def breakable(text: str) -> str:
+    """Escape a text for HTML; a line may end behind a slash of a path."""
+    return re.sub("(?<=[^:/])/(?=[^/])", "/<wbr>", escape(text))
 
 
 def literal(text: str) -> str:

@@ -119,7 +119,7 @@ def _account(summary: Summary, background: Background) -> str:
     if summary.failures:
         parts += ["<h2>Videos that failed</h2>", render.html(tables.failures(summary))]
     if ledgers := tables.ledgers(summary, _LEDGERS):
-        listed = "".join(f"<li><code>{escape(ledger)}</code></li>" for ledger in ledgers)
+        listed = "".join(f"<li><code>{render.breakable(ledger)}</code></li>" for ledger in ledgers)
         parts.append(f"<p>Every sample that failed, with the reason:</p><ul>{listed}</ul>")
     if summary.rows:
         table = tables.manifests(summary, MANIFEST_ROWS)
@@ -128,7 +128,7 @@ def _account(summary: Summary, background: Background) -> str:
         parts += [f"<h2>{title}</h2>", render.html(table)]
     if background.made_with:
         lines = "".join(
-            f"<dt>{escape(name)}</dt><dd>{escape(shown(str(value)))}</dd>"
+            f"<dt>{escape(name)}</dt><dd>{render.breakable(shown(str(value)))}</dd>"
             for name, value in background.made_with.items()
         )
         parts.append(f"<h2>Made with</h2><dl>{lines}</dl>")

@@ -54,8 +54,7 @@ def list_manifests(pattern: str) -> list[Found]:
     manifests = [file for file in files if is_manifest(file)]
     others = [file for file in files if not is_manifest(file) and _is_table(file)]
     if not manifests:
-        but = f", only {_told(others)}" if others else ""
-        raise ConfigurationError(f"There is no manifest at {shown_url(url)}{but}.")
+        raise ConfigurationError(f"There is no manifest at {shown_url(url)}{_but(files, others)}.")
     if others:
         log.warning("passed over at %s: %s", shown_url(url), _told(others))
     base = above_partitions(root)
@@ -111,6 +110,15 @@ def _told(files: list[str]) -> str:
     more = f" and {len(files) - _EXAMPLES:,} more" if len(files) > _EXAMPLES else ""
     examples = ", ".join(shown_url(name(file)) for file in files[:_EXAMPLES])
     return f"{len(files):,} in a format that cannot be read ({examples}{more})"
+
+
+def _but(files: list[str], tables: list[str]) -> str:
+    """Say what is there instead of a manifest."""
+    if tables:
+        return f", only {_told(tables)}"
+    if files:
+        return ", only other files; README.md says how to list videos in a manifest"
+    return ""
 
 
 def _why(error: StorageError) -> str:

@@ -13,6 +13,20 @@ from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+# The words of tables that stand on more than one line. A path may be parted behind a slash.
+_TORN_WORDS = """() => [...document.querySelectorAll("th, td")].flatMap(cell => {
+    const torn = [], nodes = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    for (let node; (node = nodes.nextNode()); )
+        for (const word of node.data.matchAll(/[^\\s\\/-]+/g)) {
+            const range = document.createRange();
+            range.setStart(node, word.index);
+            range.setEnd(node, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map(box => box.top)).size > 1)
+                torn.push(word[0]);
+        }
+    return torn;
+})"""
+
 
 @pytest.fixture(scope="module")
 def page() -> Iterator["Page"]:
@@ -92,5 +106,6 @@ def test_the_report_is_one_page(machine: Machine, page: "Page", run: str, tmp_pa
     for width in (1400, 400):
         page.set_viewport_size({"width": width, "height": 1000})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(_TORN_WORDS) == []
     assert "no|.mp4: no such file" in page.locator("body").inner_text()
     assert requests == [f"file://{place}"]

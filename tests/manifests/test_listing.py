@@ -92,6 +92,12 @@ def test_a_manifest_has_a_path_below_what_was_named(
     assert [relative_path.lstrip("/") for _, relative_path in found] == paths
 
 
+def test_a_folder_of_videos_is_told_what_a_manifest_is(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(ConfigurationError, match=r"README\.md says how to list videos"):
+        list_manifests(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     "name",
     ["a.pq", "a.PARQUET.gz", "a.parquet.zst", "a.jsonl.xz", "a.jsonl.zstd", "a.csv.zip",

@@ -101,13 +101,13 @@ def test_names_are_escaped_and_secrets_hidden() -> None:
     for never in ("secret", "<i>5", "<b>Beep", "<script>"):
         assert never not in text
     assert "&lt;b&gt;Beep &amp; co&lt;/b&gt;" in text
-    assert "s3://bucket/*.jsonl" in text
+    assert "s3://bucket/<wbr>*.jsonl" in text
 
 
 def test_failures_name_their_ledgers() -> None:
     rows = [ManifestRow("s3://b/1.jsonl", 4, 4, 0, 0), ManifestRow("s3://b/2.jsonl", 5, 2, 2, 1)]
     text = page(Summary(rows=rows), "Partial", NOW)
-    assert "<code>s3://b/2.jsonl.failures</code>" in text
+    assert "<code>s3://b/<wbr>2.jsonl.failures</code>" in text
     assert "1.jsonl.failures" not in text
 
 

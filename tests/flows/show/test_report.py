@@ -93,7 +93,7 @@ def test_page_escapes_and_hides(summary: Summary) -> None:
     assert "<b>Bold" not in text
     assert "<broken>" not in text
     assert "secret" not in text
-    assert "s3://b/e.mp4: no such file" in text
+    assert "s3://b/<wbr>e.mp4: no such file" in text
 
 
 @pytest.mark.parametrize("name", ["", "/night.html"])
@@ -115,6 +115,17 @@ def test_terminal_shows_the_same(summary: Summary) -> None:
     text = file.getvalue()
     for said in ("samples tagged", "tag, 5.0 s", "Music", "50.0", "missing", "no such file"):
         assert said in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 79])
+def test_a_narrow_terminal_is_enough(summary: Summary, width: int) -> None:
+    """No line is longer, no word of a table is torn, all numbers are there."""
+    file = io.StringIO()
+    show(summary, Console(file=file, width=width))
+    lines = file.getvalue().splitlines()
+    assert [line for line in lines if len(line) > width and ".failures" not in line] == []
+    words = set(" ".join(lines).split())
+    assert {"samples", "EMPTY,", "percent", "Music", "50.0", "missing", "file"} <= words
 
 
 def test_a_quiet_night_is_short() -> None:
