@@ -4,7 +4,6 @@ Nothing here needs the model: another aggregate, label map or threshold is compu
 logits.
 """
 
-from tasks.labels.activation import activation_of
 from tasks.labels.answer import Answer, roll_up, video_tags
 from tasks.labels.label_map import LabelMap
 from tasks.labels.provenance import model_name, parse_provenance, provenance
@@ -14,7 +13,6 @@ __all__ = [
     "Activation",
     "Answer",
     "LabelMap",
-    "activation_of",
     "model_name",
     "parse_provenance",
     "provenance",

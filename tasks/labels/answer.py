@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.errors import ConfigurationError
-from tasks.labels.activation import Probabilities, probabilities
 from tasks.labels.label_map import LabelMap
 from tasks.labels.timeline import timeline
+from tasks.model.activation import Probabilities, probabilities
 from tasks.scores import Activation, VideoScores
 from tasks.tags import EMPTY, Score, VideoTags
 

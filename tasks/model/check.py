@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tasks.errors import ConfigurationError, explained
-from tasks.labels.activation import activation_of
+from tasks.model.activation import activation_of
 from tasks.scores import Activation
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 from transformers import ASTFeatureExtractor, AutoConfig, AutoFeatureExtractor
 
 from tasks.errors import ConfigurationError
-from tasks.labels.activation import activation_of
 from tasks.model import Checkpoint, CheckpointId
+from tasks.model.activation import activation_of
 from tasks.model.features import SAMPLING_RATE, samples_for
 from tasks.model.fingerprint import folder_fingerprint
 

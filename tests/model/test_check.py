@@ -22,9 +22,8 @@ from transformers import (
 
 from tasks.audio.clip import Clip
 from tasks.errors import ConfigurationError
-from tasks.labels import activation_of
-from tasks.labels.activation import probabilities
 from tasks.model import CheckpointId
+from tasks.model.activation import activation_of, probabilities
 from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier, load_classifier
 from tests.model.conftest import noises

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from transformers import ASTConfig, Wav2Vec2Config
 
-from tasks.labels import activation_of
-from tasks.labels.activation import probabilities
+from tasks.model.activation import activation_of, probabilities
 
 AST: Any = ASTConfig
 WAV2VEC2: Any = Wav2Vec2Config
