@@ -32,7 +32,7 @@ _SILENCE = timedelta(seconds=120)
 
 
 def automations(block: UUID) -> list[AutomationCore]:
-    """All alerts; they notify through the block with this id."""
+    """Return all alerts; they notify through the block with this id."""
 
     def alert(name: str, body: str, trigger: EventTrigger) -> AutomationCore:
         tell = SendNotification(block_document_id=block, subject=name, body=body)

@@ -138,7 +138,7 @@ class Local:
                 Variable.set(name, value)
 
     def _tell_crashed(self) -> None:
-        """The runs that ended with the worker: nobody else can tell the server."""
+        """Return the runs that ended with the worker: nobody else can tell the server."""
         os.environ.update(self.environment)
         from prefect.client.orchestration import get_client
         from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter

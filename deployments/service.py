@@ -33,7 +33,7 @@ class Service:
         return self.state / f"{self.name}.pid"
 
     def pid(self) -> int | None:
-        """Its process, None when it does not run."""
+        """Return its process, None when it does not run."""
         try:
             with self._pid_file.open("r+") as file:
                 return None if _lock(file) else int(file.read())

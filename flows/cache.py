@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def by_age(cache: Cache) -> pd.DataFrame:
-    """Entries and megabytes of each kind, by the days since their last use."""
+    """Return entries and megabytes of each kind, by the days since their last use."""
     ages = {"today": 1, "this week": 7, "this month": 30, "longer ago": sys.maxsize}
     now = pd.Timestamp.now("UTC")
     counted: dict[tuple[str, str], list[float]] = {}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def enter_project() -> dict[str, str]:
-    """The folder that holds ``flows/``, in which Prefect then finds the entrypoint.
+    """Return the folder that holds ``flows/``, in which Prefect then finds the entrypoint.
 
     A checkout or ``site-packages``, whichever is installed: an absolute path in the deployment
     would be that of the machine that deployed, and the worker may start in any folder.

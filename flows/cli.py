@@ -61,7 +61,7 @@ def _text_refusal(options: dict[str, Any]) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The options; one that is not given is left to the flow's own default."""
+    """Build the parser; an option that is not given is left to the flow's own default."""
     parser = argparse.ArgumentParser(
         prog="tag-videos",
         description="Tag the videos of manifests by their sound.",

@@ -44,7 +44,7 @@ class TooManyFailures(RunFailed):
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Filter of Prefect's log: a run by a worker logs each exception with its traceback, and what
+    """Filter Prefect's log: a run by a worker logs each exception with its traceback, and what
     a RunFailed says stands in the line before."""
     return not (record.exc_info and isinstance(record.exc_info[1], RunFailed))
 

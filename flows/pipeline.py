@@ -80,7 +80,7 @@ class UnitOutcome:
             yield f"done again by the next run, since the cache cannot be written: {why}"
 
     def settled(self) -> Iterator[tuple[str, VideoTags | Failure]]:
-        """The tags or the failure of each URL."""
+        """Yield the tags or the failure of each URL."""
         yield from self.tags.items()
         for failed in self.failed:
             yield failed.url, failed
@@ -94,7 +94,7 @@ class _InFlight:
     submitted: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def results(self) -> list[object]:
-        """What the tasks returned or raised, once they have ended."""
+        """Return what the tasks returned or raised, once they have ended."""
         futures = (self.tagged, self.extracted)
         for future in futures:
             future.wait()
@@ -174,7 +174,7 @@ class _Units:
         return max(0, min(room, MAX_BEHIND - self._behind()))
 
     def _behind(self) -> int:
-        """How many units have been submitted since the oldest that has not ended."""
+        """Count how many units have been submitted since the oldest that has not ended."""
         return self._submitted - min(self._in_flight, default=self._submitted)
 
     def _submit(self, number: int, unit: Unit, runner: "ThreadPoolTaskRunner[Any]") -> None:
@@ -194,7 +194,7 @@ class _Clock:
         self._free: dict[str, datetime] = {}
 
     def seconds(self, unit: _InFlight) -> dict[str, float]:
-        """The time that each stage spent on a unit that is done."""
+        """Return the time that each stage spent on a unit that is done."""
         spent, ready = {}, unit.submitted
         for stage, future in (("extract", unit.extracted), ("tag", unit.tagged)):
             if future.state.is_final():

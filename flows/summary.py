@@ -22,7 +22,7 @@ EXAMPLES = 3
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 sample``, ``2,000 samples``."""
+    """Say ``1 sample``, ``2,000 samples``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

@@ -47,7 +47,7 @@ Keep = Literal["auto", "clips", "tags"]
 
 
 def default_cache() -> str:
-    """The folder in the user's cache directory."""
+    """Return the folder in the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return str(Path(base).expanduser() / "video-audio-tags")
 

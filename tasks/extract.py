@@ -92,7 +92,7 @@ def decoders() -> DecoderPool:
 
 @functools.cache
 def _extractors() -> ThreadPoolExecutor:
-    """One thread for each decoder process, shared by all units so that the first comes first."""
+    """Return a thread for each decoder process, shared by all units: first come, first served."""
     return ThreadPoolExecutor(decoders().size, thread_name_prefix="extract")
 
 

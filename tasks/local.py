@@ -58,4 +58,4 @@ class LocalExecutor:
         return f"{self._computes_on}; busy {busy:.0%}{waited}"
 
     def close(self) -> None:
-        """Nothing: the decoder processes end with this one."""
+        """Do nothing: the decoder processes end with this one."""

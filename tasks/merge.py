@@ -38,7 +38,7 @@ class Outcomes(Protocol):
     """What came of the videos of a run."""
 
     def get(self, url: str, /) -> VideoTags | Failure | None:
-        """The tags of a video, why it has none, or None when the run does not know it."""
+        """Return the tags of a video, why it has none, or None when the run does not know it."""
         ...
 
 
@@ -178,7 +178,7 @@ class _Tagger:
         return None
 
     def _values(self, tags: list[VideoTags]) -> dict[str | None, Value]:
-        """The value of each field; under None those that nobody asked for."""
+        """Return the value of each field; under None those that nobody asked for."""
         return {
             self.fields.tags: [video.label for video in tags],
             self.fields.scores: [video.scores or [] for video in tags],

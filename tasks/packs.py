@@ -141,7 +141,7 @@ class Packs:
         self._index.execute("COMMIT")
 
     def _locate(self, digests: Sequence[bytes]) -> dict[str, list[_Entry]]:
-        """The entries of some digests, by the pack that holds them."""
+        """Return the entries of some digests, by the pack that holds them."""
         located: dict[str, list[_Entry]] = {}
         for start in range(0, len(digests), _KEYS_AT_ONCE):
             some = digests[start : start + _KEYS_AT_ONCE]
@@ -157,7 +157,7 @@ class Packs:
         return located
 
     def _read(self, path: str, entries: Sequence[_Entry]) -> Iterator[tuple[bytes, bytes]]:
-        """The digests and contents of some entries of a pack, by one request."""
+        """Yield the digests and contents of some entries of a pack, by one request."""
         first = min(entry.offset for entry in entries)
         end = max(entry.offset + entry.length for entry in entries)
         try:
@@ -176,7 +176,7 @@ class Packs:
 
 
 def _entries(head: bytes) -> list[_Entry]:
-    """The entries that the head of a pack tells of; none when it is damaged."""
+    """Return the entries that the head of a pack tells of; none when it is damaged."""
     if len(head) < _HEAD.size:
         return []
     magic, count, checksum = _HEAD.unpack_from(head)

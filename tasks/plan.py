@@ -136,7 +136,7 @@ class Videos:
         )
 
     def units(self, size: int) -> Iterator[Unit]:
-        """The videos in order, ``size`` at a time."""
+        """Yield the videos in order, ``size`` at a time."""
         reached = (-1, -1)
         while rows := self._select(
             "SELECT manifest, position, last, url FROM videos WHERE (manifest, position) > (?, ?)"
@@ -162,7 +162,7 @@ class Videos:
         )
 
     def get(self, url: str) -> VideoTags | Failure | None:
-        """The tags or the failure of a video; None while it has neither or is not of this run."""
+        """Return a video's tags or failure; None while it has neither or is not of this run."""
         rows = self._select(
             "SELECT label, more, kind, reason, content FROM videos WHERE url = ?", (url,)
         )

@@ -58,7 +58,7 @@ class VideoScores:
 
     @classmethod
     def empty(cls) -> Self:
-        """The scores of a video without sound."""
+        """Return the scores of a video without sound."""
         none = np.zeros(0, np.float32)
         return cls(none, none, np.zeros(0, np.int32), np.zeros((0, 0), np.float16))
 
@@ -67,7 +67,7 @@ class VideoScores:
         return len(self.starts)
 
     def to_bytes(self) -> bytes:
-        """A head, then the arrays, little-endian: never a pickle."""
+        """Pack a head, then the arrays, little-endian: never a pickle."""
         head = _HEAD.pack(_MAGIC, *self.logits.shape)
         times = (self.starts.astype("<f4"), self.seconds.astype("<f4"))
         parts = (*times, self.top.astype("<i4"), self.logits.astype("<f2"))
@@ -75,7 +75,7 @@ class VideoScores:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """The scores that :meth:`to_bytes` wrote.
+        """Return the scores that :meth:`to_bytes` wrote.
 
         Raises:
             ValueError: the bytes are of another kind, or cut short.

@@ -27,8 +27,8 @@ def shown_url(url: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether text has no half of a surrogate pair, which stands for a byte that is not UTF-8: no
-    store, database or JSON takes it."""
+    """Tell whether text has no half of a surrogate pair, which stands for a byte that is not UTF-8:
+    no store, database or JSON takes it."""
     return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 

@@ -78,7 +78,7 @@ def _publish_manifests(summary: Summary) -> None:
 
 
 def markdown(summary: Summary) -> str:
-    """The summary as the UI renders it: tables, and the chart as an image."""
+    """Return the summary as the UI renders it: tables, and the chart as an image."""
     parts = [render.markdown(tables.counts(summary))]
     if summary.tags:
         alt = ", ".join(f"{tag} {count}" for tag, count in summary.tags.most_common(5))
@@ -94,7 +94,7 @@ def markdown(summary: Summary) -> str:
 
 
 def _tolerant(show: Callable[[], object]) -> None:
-    """What is only shown must not end a run that does its work."""
+    """Log what goes wrong inside: what is only shown must not end a run that does its work."""
     try:
         show()
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:

@@ -41,7 +41,7 @@ def _extract(tagger: Tagger, example: Example) -> bytes | None:
 
 
 def _parameters(parameters: Mapping[str, object]) -> dict[str, object]:
-    """The parameters that were given, as a person would write them."""
+    """Return the parameters that were given, as a person would write them."""
     given = {name: value for name, value in parameters.items() if value not in (None, "", [])}
     if isinstance(manifests := given.get("manifests"), list):
         more = len(manifests) - _MANIFESTS

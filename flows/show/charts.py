@@ -61,7 +61,7 @@ def bars(title: str, rows: Rows) -> str:
 
 
 def data_uri(svg: str) -> str:
-    """The chart as an address: Prefect's UI drops inline SVG from Markdown, and shows this."""
+    """Return the chart as a data URI: Prefect's UI drops inline SVG from Markdown, not this."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 

@@ -79,7 +79,7 @@ def track(
 
 @contextmanager
 def on_terminal(say: Callable[[str], None]) -> Iterator[Show]:
-    """What suits stderr: a bar on a terminal, else a line to ``say`` now and then."""
+    """Choose what suits stderr: a bar on a terminal, else a line to ``say`` now and then."""
     if not sys.stderr.isatty():
         yield _lines(say)
         return

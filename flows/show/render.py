@@ -11,7 +11,7 @@ from rich.text import Text
 
 
 def html(frame: pd.DataFrame, header: bool = True) -> str:
-    """The frame as an HTML table."""
+    """Return the frame as an HTML table."""
     classes = [" class=number" if right else "" for right in _right(frame)]
 
     def row(tag: str, cells: list[str]) -> str:
@@ -25,14 +25,14 @@ def html(frame: pd.DataFrame, header: bool = True) -> str:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """The frame as a Markdown table."""
+    """Return the frame as a Markdown table."""
     rules = ["--:" if right else "---" for right in _right(frame)]
     rows = [[literal(cell) for cell in cells] for cells in _rows(frame)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [list(frame.columns), rules, *rows])
 
 
 def terminal(frame: pd.DataFrame, header: bool = True) -> Table:
-    """The frame as a table that rich prints."""
+    """Return the frame as a table that rich prints."""
     table = Table(box=box.SIMPLE_HEAD, show_header=header, pad_edge=False)
     for name, right in zip(frame.columns, _right(frame), strict=True):
         table.add_column(str(name), justify="right" if right else "left", overflow="fold")
@@ -53,7 +53,7 @@ def literal(text: str) -> str:
 
 
 def _right(frame: pd.DataFrame) -> list[bool]:
-    """Whether each column holds numbers, which are aligned to the right."""
+    """Tell whether each column holds numbers, which are aligned to the right."""
     return [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
 
 

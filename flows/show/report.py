@@ -109,7 +109,7 @@ def _examples(
 
 
 def _account(summary: Summary, background: Background) -> str:
-    """What it took, what failed, and how it was made."""
+    """Show what it took, what failed, and how it was made."""
     parts = []
     if summary.stages:
         parts += [

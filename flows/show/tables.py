@@ -10,7 +10,7 @@ _TAGS = 20
 
 
 def counts(summary: Summary) -> pd.DataFrame:
-    """The run at a glance: what was counted, and how many."""
+    """Return the run at a glance: what was counted, and how many."""
     rows = {
         "samples tagged": f"{summary.tagged:,}",
         "samples skipped, tagged before": f"{summary.skipped:,}",
@@ -28,7 +28,7 @@ def counts(summary: Summary) -> pd.DataFrame:
 
 
 def tags(summary: Summary) -> pd.DataFrame:
-    """The most frequent tags, the others as one row, with their share of the labelled videos."""
+    """Return the most frequent tags and their share of the videos; the others are one row."""
     counted = pd.Series(dict(summary.tags.most_common()), dtype="int64")
     table = counted.head(_TAGS)
     if rest := counted.iloc[_TAGS:].sum():
@@ -38,23 +38,23 @@ def tags(summary: Summary) -> pd.DataFrame:
 
 
 def tag_bars(summary: Summary) -> charts.Rows:
-    """The rows of a chart of the tags."""
+    """Return the rows of a chart of the tags."""
     rows = tags(summary).itertuples(index=False)
     return [(tag, n, f"{n:,} · {share:.1f}%") for tag, n, share in rows]
 
 
 def tag_chart(summary: Summary) -> str:
-    """The distribution of the tags as a picture, SVG."""
+    """Return the distribution of the tags as a picture, SVG."""
     return charts.bars(f"Tags of {counted(summary.tags.total(), 'video')}", tag_bars(summary))
 
 
 def stage_bars(summary: Summary) -> charts.Rows:
-    """The rows of a chart of where the time went."""
+    """Return the rows of a chart of where the time went."""
     return [(stage, seconds, f"{seconds:,.1f} s") for stage, seconds in summary.stages.items()]
 
 
 def failures(summary: Summary) -> pd.DataFrame:
-    """The failed videos by kind, the most frequent first, with examples."""
+    """Return the failed videos by kind, the most frequent first, with examples."""
     rows = [
         {"error": kind, "videos": group.videos, "examples": group.examples}
         for kind, group in summary.failures.items()
@@ -64,7 +64,7 @@ def failures(summary: Summary) -> pd.DataFrame:
 
 
 def ledgers(summary: Summary, most: int) -> list[str]:
-    """The ledgers, which hold each failure with its reason; those with the most come first."""
+    """Return the ledgers, which hold each failure with its reason; the fullest come first."""
     failed = [row for row in summary.rows if row.failed and not row.problem]
     failed.sort(key=lambda row: -row.failed)
     more = [f"{len(failed) - most:,} more"] if len(failed) > most else []
@@ -72,7 +72,7 @@ def ledgers(summary: Summary, most: int) -> list[str]:
 
 
 def manifests(summary: Summary, most: int) -> pd.DataFrame:
-    """What came of each manifest, those with failures first; at most so many."""
+    """Show what came of each manifest, those with failures first; at most so many."""
     columns = ["manifest", "samples", "tagged", "skipped", "failed", "problem"]
     table = pd.DataFrame([vars(row) for row in summary.rows], columns=columns)
     table = table.sort_values("failed", ascending=False, kind="stable").head(most)

@@ -146,7 +146,7 @@ class _TimedPipe:
 
 
 def _environment() -> dict[str, str]:
-    """The parent's, with its module path: a child starts from any directory."""
+    """Return the parent's environment with its module path: a child starts from any directory."""
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     # One thread a child: the pool is the parallelism, and each thread costs address space.
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
@@ -154,7 +154,7 @@ def _environment() -> dict[str, str]:
 
 
 def _cause(status: int) -> str:
-    """The signal that ended a process, by name, or else its exit status."""
+    """Return the signal that ended a process, by name, or else its exit status."""
     try:
         return signal.Signals(-status).name
     except ValueError:

@@ -125,7 +125,7 @@ def _refuse(error: av.error.FFmpegError, file: Readable) -> NoReturn:
 
 
 def explain(error: av.error.FFmpegError) -> str:
-    """FFmpeg's last message about ``error``, or else what its number means."""
+    """Return FFmpeg's last message about ``error``, or else what its number means."""
     if not error.log:
         return str(error.strerror)
     _, name, message = cast("tuple[int, str, str]", error.log)  # not as its stub has it

@@ -201,7 +201,7 @@ def _decode_stream(
 def _packets(
     container: InputContainer, stream: AudioStream, window: Window, statistics: Statistics
 ) -> Iterator["av.Packet[AudioStream]"]:
-    """The packets of ``stream``; those of other streams only advance the position.
+    """Yield the packets of ``stream``; those of other streams only advance the position.
 
     Gives up a stream without sound when the other audio streams could have filled the window.
     """
@@ -238,7 +238,7 @@ def _end_seconds(packet: "av.Packet[AudioStream]") -> float:
 def _frames(
     packets: Iterable["av.Packet[AudioStream]"], stream: AudioStream, statistics: Statistics
 ) -> Iterator[av.AudioFrame]:
-    """The decoded frames, the decoder's last ones included; a corrupt packet is skipped."""
+    """Yield the decoded frames, the decoder's last ones included; a corrupt packet is skipped."""
     for packet in chain(packets, [None]):
         if statistics.corrupt_packets >= MAX_CORRUPT_PACKETS:
             return
@@ -260,7 +260,7 @@ def _after_edits(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
 def _until_full(
     frames: Iterable[av.AudioFrame], seconds: float, statistics: Statistics
 ) -> Iterator[av.AudioFrame]:
-    """The frames of so many seconds: the cost does not grow with the video."""
+    """Yield the frames of so many seconds: the cost does not grow with the video."""
     for frame in frames:
         if not MIN_SAMPLING_RATE <= frame.sample_rate <= MAX_SAMPLING_RATE:
             reason = f"claims a sampling rate of {frame.sample_rate:,} Hz"
@@ -272,14 +272,14 @@ def _until_full(
 
 
 def _ends_early(container: InputContainer, statistics: Statistics) -> bool:
-    """Whether the packets end before the duration that the file's header states."""
+    """Tell whether the packets end before the duration that the file's header states."""
     if statistics.last_pts is None or format_name(container) not in _STATED:
         return False
     return statistics.last_pts < (container.duration or 0) / av.time_base - GRACE_SECONDS
 
 
 def _notes(file: Readable, track: _Track, window: Window) -> list[str]:
-    """What a person should know of the sound of a track."""
+    """Say what a person should know of the sound of a track."""
     statistics = track.statistics
     if statistics.decoded_seconds < window.seconds:
         whole = is_whole(file)

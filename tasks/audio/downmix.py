@@ -34,7 +34,7 @@ def downmix(planar: npt.NDArray[np.float32], names: tuple[str, ...]) -> npt.NDAr
 
 
 def weights(names: tuple[str, ...]) -> npt.NDArray[np.float32]:
-    """The share of each channel in the mix; all alike where the layout tells nothing."""
+    """Return the share of each channel in the mix; all alike where the layout tells nothing."""
     shares = np.array([_WEIGHTS.get(name, _SURROUND_WEIGHT) for name in names], np.float32)
     if not shares.any():
         shares = np.ones_like(shares)

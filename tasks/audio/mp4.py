@@ -72,7 +72,7 @@ class Box(NamedTuple):
 
 
 def audio_tracks(file: Readable) -> list[Mp4Track]:
-    """The audio tracks that the index of an MP4 lists; none for other files or a broken index."""
+    """Return the audio tracks that an MP4's index lists; none for other files or a broken index."""
     data = index_bytes(file)
     index, moov = io.BytesIO(data), Box(b"moov", 0, len(data))
     try:
@@ -102,7 +102,7 @@ def absence(file: Readable) -> VideoError | None:
 
 
 def index_bytes(file: Readable) -> bytes:
-    """The content of an MP4's index (the box ``moov``); nothing where there is none."""
+    """Return the content of an MP4's index (the box ``moov``); nothing where there is none."""
     moov = _find(file, Box(b"", 0, 2**63), b"moov") if is_mp4(file) else None
     return bytes_at(file, moov.start, min(moov.end - moov.start, MAX_INDEX_SIZE)) if moov else b""
 
@@ -148,7 +148,7 @@ def _edits(file: Readable, box: Box, movie_timescale: int, timescale: int) -> li
 
 
 def _timescale(file: Readable, header: Box) -> int:
-    """Ticks a second, of a movie header or a media header."""
+    """Return the ticks a second, of a movie header or a media header."""
     version = bytes_at(file, header.start, 1)
     offset = header.start + (20 if version[:1] == b"\1" else 12)
     (ticks,) = struct.unpack(">I", bytes_at(file, offset, 4))
@@ -156,7 +156,7 @@ def _timescale(file: Readable, header: Box) -> int:
 
 
 def _find(file: Readable, parent: Box, *path: bytes) -> Box | None:
-    """The first box along a path of types."""
+    """Return the first box along a path of types."""
     for type in path:
         found = next((box for box in _boxes(file, parent) if box.type == type), None)
         if found is None:

@@ -28,7 +28,7 @@ def write_message(stream: IO[bytes], facts: dict[str, Any], payload: bytes = b""
 
 
 def read_message(stream: Readable) -> tuple[dict[str, Any], bytes]:
-    """The next message.
+    """Read the next message.
 
     Raises:
         EOFError: the other side has gone, perhaps in mid-message.

@@ -149,7 +149,7 @@ class Reader:
         self._position: float | None = self.start
 
     def _packets_from(self, target: float) -> Iterator["av.Packet[AudioStream]"]:
-        """The packets that end behind ``target``; all of them where nobody knows which do."""
+        """Return the packets that end behind ``target``; all where nobody knows which do."""
         if not self._has_clock:
             self._open()
             return self._packets()
@@ -166,7 +166,7 @@ class Reader:
         return dropwhile(lambda _: (self._position or 0.0) < target, packets)
 
     def _packets_after_a_seek(self, target: float) -> Iterator["av.Packet[AudioStream]"] | None:
-        """The packets from before ``target`` on; None when no seek gets there."""
+        """Return the packets from before ``target`` on; None when no seek gets there."""
         if target <= self.start:
             return None
         for earlier in _EARLIER_SECONDS:
@@ -203,7 +203,7 @@ class Reader:
         return True
 
     def _packets(self) -> Iterator["av.Packet[AudioStream]"]:
-        """The packets from the position on; moves the position to the end of each."""
+        """Yield the packets from the position on; moves the position to the end of each."""
         for _ in range(MAX_BROKEN_READS):
             try:
                 for packet in self._container.demux(self._stream):
@@ -240,7 +240,7 @@ class Reader:
     def _decoded(
         self, packets: Iterable["av.Packet[AudioStream]"], start: float
     ) -> Iterator[av.AudioFrame]:
-        """The decoded frames; what does not decode costs itself."""
+        """Yield the decoded frames; what does not decode costs itself."""
         corrupt = 0
         for packet in chain(packets, [None]):
             try:

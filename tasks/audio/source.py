@@ -118,7 +118,7 @@ class Source:
 
 @contextmanager
 def opened(url: str, identity: Identity | None) -> Iterator[Source]:
-    """The video at ``url`` as a :class:`Source`.
+    """Open the video at ``url`` as a :class:`Source`.
 
     Args:
         identity: what the video was when the run looked. When given, a file that has become

@@ -81,7 +81,7 @@ class Statistics:
         self.last_error = other.last_error or self.last_error
 
     def notes(self) -> list[str]:
-        """What a person should know."""
+        """Say what a person should know."""
         notes = []
         if self.corrupt_packets:
             notes.append(f"{self.corrupt_packets} corrupt packets left out ({self.last_error})")

@@ -83,7 +83,7 @@ class _Pulse:
 
 
 def _requests(stream: BinaryIO) -> Iterator[dict[str, Any]]:
-    """The requests, read on a thread of their own.
+    """Return the requests, read on a thread of their own.
 
     A parent that dies closes the pipe: the thread sees it even while FFmpeg is busy, or stuck.
     """
@@ -107,7 +107,7 @@ def _own_stdout() -> BinaryIO:
 
 
 def _limit(memory: int) -> None:
-    """A memory bomb fails in here, at ``memory`` bytes, before the machine runs out."""
+    """Let a memory bomb fail in here, at ``memory`` bytes, before the machine runs out."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # macOS refuses an address-space limit; the time limit remains.
     with contextlib.suppress(ValueError, OSError):

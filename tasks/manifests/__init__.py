@@ -121,7 +121,7 @@ class ExtendableFormat(ManifestFormat, Protocol):
     """A format that changes nothing but the end of a file."""
 
     def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
-        """As ``rewrite``, but write only what follows the bytes of ``source`` that stay, and
+        """Write, as ``rewrite`` does, but only what follows the bytes of ``source`` that stay, and
         return how many these are, from its start."""
         ...
 
@@ -139,7 +139,7 @@ COMPRESSIONS = frozenset({".gz", ".zst", ".bz2"})
 
 
 def extensions(url: str) -> tuple[str, str]:
-    """The format's extension and the compression's, each "" when it is not a known one:
+    """Return the format's extension and the compression's, each "" when it is not a known one:
     ``a/B.JSONL.gz`` -> ``(".jsonl", ".gz")``."""
     stem, dot, last = name(url).lower().rpartition(".")
     compression = dot + last if dot + last in COMPRESSIONS else ""
@@ -150,12 +150,12 @@ def extensions(url: str) -> tuple[str, str]:
 
 
 def is_manifest(url: str) -> bool:
-    """Whether the name ends as a manifest's does."""
+    """Tell whether the name ends as a manifest's does."""
     return extensions(url)[0] != ""
 
 
 def needs_random_access(url: str) -> bool:
-    """Whether this manifest is read with seeks (Parquet) and not from start to end."""
+    """Tell whether this manifest is read with seeks (Parquet) and not from start to end."""
     return extensions(url)[0] in RANDOM_ACCESS
 
 
@@ -170,7 +170,7 @@ def _format(extension: str, compression: str) -> ManifestFormat:
 
 
 def format_of(url: str) -> ManifestFormat:
-    """The reader-writer for this manifest, by its extension.
+    """Return the reader-writer for this manifest, by its extension.
 
     Raises:
         ConfigurationError: no format has this extension.

@@ -70,12 +70,12 @@ class _Layout(NamedTuple):
     quotes_all: bool
 
     def cell(self, value: str) -> str:
-        """The text of a cell in the style of this table."""
+        """Return the text of a cell in the style of this table."""
         special = (self.delimiter, QUOTE, "\n", "\r")
         return quoted(value) if self.quotes_all or any(m in value for m in special) else value
 
     def with_values(self, row: Row, values: Mapping[str, str]) -> str:
-        """The text of a row with these values; of the added columns, the others are empty."""
+        """Return the text of a row with these values; other added columns stay empty."""
         replaced = {
             self.targets[name]: self.cell(value)
             for name, value in values.items()
@@ -104,7 +104,7 @@ class _Table:
             target.write(_encode(_new_row(row, layout, fields, tag) if row.cells else row.text))
 
     def _open(self, source: BinaryIO, fields: Fields) -> tuple[_Layout, Iterator[Row]]:
-        """The layout, and the rows behind the header.
+        """Return the layout, and the rows behind the header.
 
         Raises:
             ManifestError: the header has no videos column, whatever the delimiter; or a column
@@ -197,7 +197,7 @@ def _sample(row: Row, layout: _Layout, fields: Fields) -> Sample:
 
 
 def _videos(cell: str) -> tuple[list[str], str | None]:
-    """The paths in a cell, or none of them and what is wrong with it."""
+    """Return the paths in a cell, or none of them and what is wrong with it."""
     text = cell.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return videos_of(cell if text else None)

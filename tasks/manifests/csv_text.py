@@ -34,7 +34,7 @@ class Row(NamedTuple):
     cells: list[str]
 
     def with_cells(self, delimiter: str, replaced: Mapping[int, str], added: Sequence[str]) -> str:
-        """The text with other cells in these columns, and with some more behind the last one."""
+        """Return the text with other cells in these columns, and more behind the last one."""
         text = self.text
         end = len(text.rstrip("\r\n"))
         text = text[:end] + "".join(delimiter + raw for raw in added) + text[end:]
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 def quoted(value: str) -> str:
-    """The text of a cell with this value."""
+    """Return the text of a cell with this value."""
     return QUOTE + value.replace(QUOTE, QUOTE * 2) + QUOTE
 
 
@@ -120,7 +120,7 @@ def _explained(error: csv.Error) -> str:
 
 
 def cell_offsets(text: str, delimiter: str) -> list[tuple[int, int]]:
-    """The offsets (start, end) of each cell of a row that was read, quotes included."""
+    """Return the offsets (start, end) of each cell of a row that was read, quotes included."""
     cell = re.compile(rf'"[^"]*+(?:""[^"]*+)*+"|[^{re.escape(delimiter)}\r\n]*+')
     found, start = list[tuple[int, int]](), 0
     while match := cell.match(text, start):

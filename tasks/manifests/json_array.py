@@ -155,14 +155,14 @@ class _Text:
                 return self._text[self.position : self.position + 1]
 
     def take(self) -> str:
-        """The text from where the last one ended up to the position."""
+        """Return the text from where the last one ended up to the position."""
         piece = self._text[self._taken : self.position]
         self._taken = self.position
         self.line += piece.count("\n")
         return piece
 
     def decode_object(self) -> dict[str, Any]:
-        """The object at the position, which moves behind it."""
+        """Return the object at the position, which moves behind it."""
         while True:
             try:
                 record, end = DECODER.raw_decode(self._text, self.position)

@@ -31,7 +31,7 @@ def read_lines(source: Iterable[bytes], fields: Fields) -> Iterator[Sample]:
 def rewrite_lines(
     source: Iterable[bytes], target: BinaryIO, fields: Fields, tag: TagSample
 ) -> None:
-    """As :meth:`ManifestFormat.rewrite`, for lines."""
+    """Do for lines what :meth:`ManifestFormat.rewrite` does."""
     parents = parents_of(fields)
     for raw, text, sample in _parsed(source, fields):
         values = None if sample is None else tag(sample)

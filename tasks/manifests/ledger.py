@@ -109,7 +109,7 @@ class Earlier:
     def has(
         self, line: int | None, video: str | None, error: FailureKind, content: str | None = None
     ) -> bool:
-        """Whether this failure is known."""
+        """Tell whether this failure is known."""
         if error not in LASTING:
             return False
         number = _number(line, *_shown(video, content), error)

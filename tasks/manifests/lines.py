@@ -46,7 +46,7 @@ def lines(source: Readable) -> Iterator[bytes]:
 
 
 def too_long(line: int) -> ManifestError:
-    """The error for a line, row or sample beyond the limit."""
+    """Return the error for a line, row or sample beyond the limit."""
     return ManifestError("", f"is longer than {MAX_LINE_BYTES >> 20} MiB", line)
 
 

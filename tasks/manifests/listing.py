@@ -82,7 +82,7 @@ def table_of(folder: str) -> str | None:
 
 
 def has_summary(folder: str) -> bool:
-    """Whether this folder has a ``_metadata``: the footers of all Parquet files below, copied.
+    """Tell whether this folder has a ``_metadata``: the footers of all Parquet files below, copied.
 
     Few readers ask for it. Those that do see the files as they were.
     """
@@ -93,14 +93,14 @@ def has_summary(folder: str) -> bool:
 
 
 def above_partitions(folder: str) -> str:
-    """The folder in which the partitions (``day=1/hour=2``) of this one begin."""
+    """Return the folder in which the partitions (``day=1/hour=2``) of this one begin."""
     while "=" in name(folder):
         folder = parent(folder)
     return folder
 
 
 def _is_table(file: str) -> bool:
-    """Whether the name is that of a table, compressed or not: ``a.pq``, ``a.jsonl.xz``."""
+    """Tell whether the name is that of a table, compressed or not: ``a.pq``, ``a.jsonl.xz``."""
     return not file.endswith(LEDGER_SUFFIX) and not _TABLES.isdisjoint(
         name(file).lower().split(".")[1:][-2:]
     )

@@ -56,7 +56,7 @@ class Parquet:
         target.write(end.data)
 
     def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
-        """As :meth:`rewrite`, but write to ``target`` only what follows the bytes of ``source``
+        """Write, as :meth:`rewrite` does, to ``target`` only what follows the bytes of ``source``
         that stay, and return how many these are."""
         end = _new_end(source, fields, tag)
         target.write(end.data)
@@ -134,7 +134,7 @@ def _is_null(values: pa.Array) -> Any:
 
 
 def _lists(values: pa.Array) -> Any:
-    """As ``to_pylist``, which makes an object of every list on the way and takes three times as
+    """Do as ``to_pylist`` does, which makes an object of every list and takes three times as
     long."""
     try:
         if not pa.types.is_list(values.type) or values.null_count:

@@ -86,7 +86,7 @@ class Columns:
         self._try()
 
     def old(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
-        """The values of the columns in some rows; nulls for a column that the file does not have.
+        """Return the values of the columns in some rows; nulls for a column that is not there.
 
         A field counts only where its struct is there.
         """
@@ -161,7 +161,7 @@ class Columns:
         return [*columns, (leaves, struct)]
 
     def _found(self) -> dict[str, pa.Field]:
-        """The columns that are read, as pyarrow sees them."""
+        """Return the columns that are read, as pyarrow sees them."""
         read = list(self.reader.schema)[1:]
         return {field.name: field for field in (read[0].type if self.in_struct else read)}
 

@@ -37,7 +37,7 @@ class Group:
         self.starts = [*accumulate((child.leaves for child in self.children), initial=first)]
 
     def leaves(self, child: int) -> range:
-        """The indexes of the leaves of a column."""
+        """Return the indexes of the leaves of a column."""
         return range(self.starts[child], self.starts[child + 1])
 
 
@@ -94,7 +94,7 @@ class Layout:
         return [child for child in self.order if isinstance(child, Column)]
 
     def leaves(self) -> list[int | None]:
-        """The former index of each leaf of the new schema; None for a new one."""
+        """Return the former index of each leaf of the new schema; None for a new one."""
         group, inside = self.group, list[int | None]()
         for child in self.order:
             if isinstance(child, Column):
@@ -118,13 +118,13 @@ class Layout:
         return root.with_children(top)
 
     def new_fields(self) -> list[pa.Field]:
-        """The columns themselves, or the struct that holds them where the file does not have it."""
+        """Return the columns, or the struct that holds them where the file does not have it."""
         if self.group.meta is not None and self.group.index is None:
             return [self.new_struct()]
         return [column.field for column in self.columns]
 
     def new_struct(self) -> pa.Field:
-        """The struct that holds the columns, where the file does not have it."""
+        """Return the struct that holds the columns, where the file does not have it."""
         return pa.field(self.group.meta, pa.struct([column.field for column in self.columns]))
 
 

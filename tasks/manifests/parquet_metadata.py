@@ -78,7 +78,7 @@ def _in_order(fields: Sequence[pa.Field], layout: Layout) -> list[pa.Field]:
 
 
 def _as_known(fields: Sequence[pa.Field], column: Column) -> pa.Field:
-    """The field of a written column: as it was, if its values have room in it."""
+    """Return the field of a written column: as it was, if its values have room in it."""
     if column.index is None:
         return column.field
     old, kind = fields[column.index], column.field.type
@@ -106,7 +106,7 @@ def _in_spark(value: bytes, layout: Layout) -> bytes:
 
 
 def _spark_fields(struct: object) -> list[dict[str, Any]]:
-    """The fields of a struct, themselves and no copy; none where it is none."""
+    """Return the fields of a struct, themselves and no copy; none where it is none."""
     fields = struct.get("fields") if isinstance(struct, dict) else None
     if not isinstance(fields, list) or not all(isinstance(item, dict) for item in fields):
         return []

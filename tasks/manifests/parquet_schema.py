@@ -49,7 +49,7 @@ class Node:
         return bool(self.children) and not self.is_annotated and not self.is_repeated
 
     def holds(self, other: "Node") -> bool:
-        """Whether the values of another column can be its own: it has the same levels and types,
+        """Tell whether another column's values can be its own: it has the same levels and types,
         whatever the names of its lists' levels are, and whatever is required."""
         return (
             self.element.integer(ids.TYPE, -1) == other.element.integer(ids.TYPE, -1)

@@ -63,7 +63,7 @@ def check_types(videos: pa.Field, columns: Mapping[str, pa.Field], fields: Field
 
 
 def fits(found: pa.DataType, wanted: pa.DataType, *, or_null: bool = False) -> bool:
-    """Whether values of one type can be read as those of another: the same levels, with offsets and
+    """Tell whether values of one type can be read as another's: the same levels, with offsets and
     numbers of any width; or, ``or_null``, nothing but null at some level."""
     if or_null and pa.types.is_null(found):
         return True
@@ -88,12 +88,12 @@ def as_in_file(wanted: pa.Field, found: pa.Field) -> pa.Field:
 
 
 def is_list(arrow_type: pa.DataType) -> bool:
-    """Whether values of this type are lists, with offsets of either width."""
+    """Tell whether values of this type are lists, with offsets of either width."""
     return bool(pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type))
 
 
 def is_text(arrow_type: pa.DataType) -> bool:
-    """Whether values of this type are strings, of any width or encoding."""
+    """Tell whether values of this type are strings, of any width or encoding."""
     types = pa.types
     if types.is_dictionary(arrow_type):
         arrow_type = arrow_type.value_type

@@ -9,7 +9,7 @@ from tasks.shown import is_unicode
 
 
 def parents_of(fields: Fields) -> list[str]:
-    """The keys that lead to the object with the written fields."""
+    """Return the keys that lead to the object with the written fields."""
     return [] if fields.meta is None else [fields.meta]
 
 
@@ -26,7 +26,7 @@ class Records:
         self._samples = self._with_videos = 0
 
     def sample(self, record: dict[str, Any], line: int) -> Sample:
-        """The sample that a JSON object holds. Never fails: what is odd is its ``fault``."""
+        """Return the sample that a JSON object holds. Never fails: what is odd is its ``fault``."""
         fields = self._fields
         self._samples += 1
         self._with_videos += fields.videos in record
@@ -44,7 +44,7 @@ class Records:
 def sample_with(
     values: Mapping[str, object], line: int, videos: list[str], fault: str | None, fields: Fields
 ) -> Sample:
-    """The sample whose written fields have these values."""
+    """Return the sample whose written fields have these values."""
     missing = tuple(name for name in fields.written if is_missing(values.get(name)))
     provenance = None if fields.provenance is None else values.get(fields.provenance)
     return Sample(line, videos, missing, fault, provenance if isinstance(provenance, str) else None)
@@ -53,7 +53,7 @@ def sample_with(
 def meta_sample(
     line: int, meta: object, videos: list[str], fault: str | None, fields: Fields
 ) -> Sample:
-    """The sample whose written fields belong into ``meta``, the value of the meta field."""
+    """Return the sample whose written fields belong into ``meta``, the value of the meta field."""
     if is_missing(meta):
         meta = {}
     if not isinstance(meta, dict):
@@ -62,12 +62,12 @@ def meta_sample(
 
 
 def is_missing(value: object) -> bool:
-    """Whether this is null, or the NaN that pandas has in its place."""
+    """Tell whether this is null, or the NaN that pandas has in its place."""
     return value is None or value != value
 
 
 def videos_of(value: object) -> tuple[list[str], str | None]:
-    """The paths in the value of the videos field, or none of them and what is wrong with it."""
+    """Return the paths in the value of the videos field, or none and what is wrong with it."""
     if is_missing(value):
         return [], None
     paths = [value] if isinstance(value, str) else value

@@ -72,7 +72,7 @@ def to_logits(outputs: torch.Tensor, undoes: Activation) -> torch.Tensor:
 
 
 def _probes(samples: int, rate: int) -> list[Probe]:
-    """Noise and a tone of the length of a window, as unlike as sounds can be; a quarter of it."""
+    """Return noise and a tone as long as a window, as unlike as can be; and a quarter of one."""
     noise = np.random.default_rng(0).uniform(-1, 1, samples)
     tone = np.sin(2 * np.pi * 440 / rate * np.arange(samples))
     loud, quiet = [(sound * np.iinfo(np.int16).max).astype(np.int16) for sound in (tone, noise)]

@@ -29,12 +29,12 @@ _CPU_FRAMES = 256
 
 
 def samples_for(frames: int) -> int:
-    """Samples that fill this many frames exactly (164,080 for the 1,024 frames of AST)."""
+    """Return how many samples fill so many frames exactly (164,080 for AST's 1,024 frames)."""
     return FRAME_LENGTH + (frames - 1) * FRAME_SHIFT
 
 
 def _mel_filters(mel_bins: int) -> NDArray[np.float64]:
-    """Triangles in Kaldi's mel scale, shape (FFT bins, mel bins)."""
+    """Return triangles in Kaldi's mel scale, shape (FFT bins, mel bins)."""
     with warnings.catch_warnings():
         # At 128 bins the lowest triangles fall between two FFT bins; the checkpoints have that too.
         warnings.simplefilter("ignore", UserWarning)
@@ -100,7 +100,7 @@ class LogMelFeatures:
         return log_mel.sub_(self.mean).div_(self.scale)
 
     def _log_mel(self, frames: torch.Tensor) -> torch.Tensor:
-        """Shape (..., samples of a frame) to (..., mel bins).
+        """Turn frames (..., samples) into log-mel features (..., mel bins).
 
         In float64 until the power: beside a loud tone, the quiet bins of a frame are lost in the
         rounding of float32.

@@ -71,7 +71,7 @@ def _require_same_code(machine: Machine, inspected: Inspected) -> None:
 
 
 def _require_one_model(said: Sequence[tuple[Machine, Inspected]], model: str) -> None:
-    """A folder must lie on each machine that tags; a model of the hub is fetched by each."""
+    """Require a folder on each machine that tags; a model of the hub is fetched by each."""
     with_model = [(machine, one.model) for machine, one in said if one.model]
     if not with_model and not Path(model).is_dir():
         return

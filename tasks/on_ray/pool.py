@@ -74,7 +74,7 @@ class ModelPool:
         return sum(member.ready for member in self._members)
 
     def ready_seconds(self) -> float:
-        """For how long they could work, all together."""
+        """Tell for how long they could work, all together."""
         with self._changed:
             self._count()
         return self._ready_seconds

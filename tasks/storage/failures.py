@@ -33,7 +33,7 @@ _MESSAGE_CHARACTERS = 300
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """The boundary of storage: whatever a library raises inside becomes a :class:`StorageError`.
+    """Turn whatever a library raises inside into a :class:`StorageError`.
 
     Any exception, since a library may raise any: fsspec's file systems raise ``KeyError``,
     ``struct.error`` or ``zipfile.BadZipFile`` about a damaged archive, an odd URL, a strange name.

@@ -180,7 +180,7 @@ def scratch(url: str, like: str | None = None) -> Iterator[Path]:
 
 
 def keeps_start(url: str) -> bool:
-    """Whether :func:`replace` can keep the start of a file without reading it."""
+    """Tell whether :func:`replace` can keep the start of a file without reading it."""
     return hasattr(resolve(url)[0], "call_s3")
 
 

@@ -62,7 +62,7 @@ def list_files(pattern: str) -> Listing:
 
 @translated()
 def is_there(url: str) -> bool:
-    """Whether a file or a folder stands at a URL, as far as the store lets one look."""
+    """Tell whether a file or a folder stands at a URL, as far as the store lets one look."""
     fs, path = resolve(url)
     try:
         return bool(fs.exists(path))

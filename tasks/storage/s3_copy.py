@@ -43,12 +43,12 @@ def copy_start(fs: S3FileSystem, upload: dict[str, str], size: int, etag: str) -
 
 
 def read_start(fs: S3FileSystem, target: dict[str, str], size: int, etag: str) -> bytes:
-    """The first ``size`` bytes of an object, if it still has this entity tag."""
+    """Return the first ``size`` bytes of an object, if it still has this entity tag."""
     return _read(fs, target, etag, 0, size) if size else b""
 
 
 def _ranges(size: int, most: int) -> Iterator[tuple[int, int, int]]:
-    """Number, start and end of parts of nearly equal size."""
+    """Yield number, start and end of parts of nearly equal size."""
     count = -(-size // most)
     for number in range(count):
         yield number + 1, size * number // count, size * (number + 1) // count
