@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from flows.saying import refuse, say
 from tasks.model import DEFAULT_CHECKPOINT
 from tasks.shown import is_unicode, shown, shown_url
 
-MISUSED, INTERRUPTED = 2, 130
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,17 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(options, as_json)
     except KeyboardInterrupt:
         return INTERRUPTED
-
-
-def say(line: str) -> None:
-    """Print a line to stderr, at once."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def refuse(sentence: str) -> int:
-    """Say why the run cannot start, and return its exit status."""
-    say(f"error: {sentence}")
-    return MISUSED
 
 
 def _text_refusal(options: dict[str, Any]) -> str | None:

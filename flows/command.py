@@ -19,8 +19,8 @@ from prefect.settings import (
 )
 from rich.console import Console
 
-from flows.cli import refuse, say
 from flows.outcome import DRY_RUN, Facts, Misconfigured, RunFailed, TooManyFailures
+from flows.saying import refuse, say
 from flows.show.terminal import show
 from flows.summary import Summary
 from flows.tag import tag_videos

@@ -110,16 +110,16 @@ _WINDOWS_OF_ALL = 16
 
 
 def unit_size(device: str, windows: Windows = "start") -> int:
-    """Videos in a unit: some two minutes of work for AST-base on a few cores; on a GPU, 100,000
-    videos make fewer than 2,000 task runs. Fewer where each is more work: what a killed run loses
-    are the units under way, and the temporary folder holds their clips."""
+    """Return the videos in a unit: some two minutes of work for AST-base on a few cores; on a GPU,
+    100,000 videos make fewer than 2,000 task runs. Fewer where each is more work: what a killed run
+    loses are the units under way, and the temporary folder holds their clips."""
     videos = 128 if device.startswith("cuda") else 32
     each = {"start": 1, "all": _WINDOWS_OF_ALL}.get(str(windows)) or int(windows)
     return max(4, videos // each)
 
 
 def attempt(url: str, step: Callable[[], Result]) -> Result | Failure:
-    """The boundary of a video: whatever a step raises is the failure of this video alone.
+    """Record whatever a step raises as the failure of this video alone.
 
     Raises:
         ConfigurationError: no video of this run can be tagged.
@@ -150,7 +150,7 @@ def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Un
 
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Prefect's retry condition: only what may pass is tried again."""
+    """Tell Prefect what is tried again: only what may pass."""
     return isinstance(state.result(raise_on_failure=False), TransientError)
 
 

@@ -126,7 +126,7 @@ def _mp4(file: Readable) -> str | None:
 
 
 def _mp4_end(file: Readable) -> int | None:
-    """The end of the last box, or where a second index begins."""
+    """Return the end of the last box, or where a second index begins."""
     end, indexed = None, False
     for box in top_level_boxes(file):
         if indexed and box.type == b"moov":
@@ -137,7 +137,7 @@ def _mp4_end(file: Readable) -> int | None:
 
 
 def _matroska(file: Readable) -> str | None:
-    """The description of the tracks."""
+    """Return the description of the tracks."""
     start = _matroska_segment(file)
     tracks = _matroska_tracks(file, start[0]) if start else None
     if tracks is None:
@@ -146,7 +146,7 @@ def _matroska(file: Readable) -> str | None:
 
 
 def _matroska_end(file: Readable) -> int | None:
-    """The end of the segment; None of a live stream."""
+    """Return the end of the segment; None of a live stream."""
     segment = _matroska_segment(file)
     return segment[1] if segment else None
 
@@ -165,7 +165,7 @@ def _matroska_segment(file: Readable) -> tuple[int, int | None] | None:
 
 
 def _matroska_tracks(file: Readable, offset: int) -> bytes | None:
-    """The element that describes the tracks; None where damage may hide it, or a part of it."""
+    """Return the element that describes the tracks; None where damage may hide some of it."""
     for _ in range(_MAX_ELEMENTS):
         element = ebml_element(bytes_at(file, offset, 12))
         if element is None or element.id not in _SEGMENT_PARTS or element.length is None:
@@ -181,7 +181,7 @@ def _matroska_tracks(file: Readable, offset: int) -> bytes | None:
 
 
 def _avi(file: Readable) -> str | None:
-    """The header of each stream, and the beginning of the data."""
+    """Return the header of each stream, and the beginning of the data."""
     types, count = [], -1
     for kind, data in _avi_header(file):
         if kind == b"avih":
@@ -196,7 +196,7 @@ def _avi(file: Readable) -> str | None:
 
 
 def _avi_header(file: Readable) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of an AVI's header list, those of the lists in it, too."""
+    """Yield the chunks of an AVI's header list, those of the lists in it, too."""
     head = bytes_at(file, 12, 12)
     if not (head.startswith(AVI_LIST) and head.endswith(b"hdrl")):
         return
@@ -215,7 +215,7 @@ def _avi_header(file: Readable) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _asf(file: Readable) -> str | None:
-    """The header object."""
+    """Return the header object."""
     header_size = int.from_bytes(bytes_at(file, 16, 8), "little")
     if not 0 < header_size <= MAX_INDEX_SIZE:
         return _UNKNOWN
@@ -227,7 +227,7 @@ def _search(name: str, data: bytes) -> bool:
 
 
 def _occurs(patterns: Sequence[bytes], file: Readable, offset: int) -> bool:
-    """Whether one of some patterns occurs in the file from ``offset`` on."""
+    """Tell whether one of some patterns occurs in the file from ``offset`` on."""
     searches, tail = [re.compile(pattern, re.DOTALL).search for pattern in patterns], b""
     while data := bytes_at(file, offset, _BLOCK_SIZE):
         joint = tail + data

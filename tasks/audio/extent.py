@@ -36,7 +36,7 @@ _RIFF_SLACK = 9
 
 
 def is_whole(file: Readable) -> bool | None:
-    """Whether ``file`` is as long as its container declares; None where it declares nothing.
+    """Tell whether ``file`` is as long as its container declares; None where it declares nothing.
 
     What a tool has appended to a whole file is passed over. The parts of a fragmented MP4 tell
     nothing of those to come, nor do formats that are made for streaming.
@@ -58,12 +58,12 @@ def is_whole(file: Readable) -> bool | None:
 
 
 def is_known(file: Readable) -> bool:
-    """Whether ``file`` begins as media do, though nothing in it may be readable."""
+    """Tell whether ``file`` begins as media do, though nothing in it may be readable."""
     return is_mp4(file) or bytes_at(file, 0, 16).startswith(_OTHER_STARTS)
 
 
 def is_mp4(file: Readable) -> bool:
-    """Whether ``file`` begins with a box of MP4 or QuickTime, or one stands behind its first.
+    """Tell whether ``file`` begins with a box of MP4 or QuickTime, or one stands behind its first.
 
     FFmpeg passes over a box that it does not know.
     """
@@ -75,7 +75,7 @@ def is_mp4(file: Readable) -> bool:
 
 
 def bytes_at(file: Readable, offset: int, count: int) -> bytes:
-    """So many bytes of the file, fewer at its end."""
+    """Read so many bytes of the file, fewer at its end."""
     file.seek(offset)
     return file.read(count)
 
@@ -94,7 +94,7 @@ class BoxHeader(NamedTuple):
 
 
 def box_header(file: Readable, offset: int) -> BoxHeader | None:
-    """The header of the box at ``offset``; None where there is none."""
+    """Return the header of the box at ``offset``; None where there is none."""
     head = bytes_at(file, offset, 16)
     if len(head) < 8:
         return None
@@ -106,7 +106,7 @@ def box_header(file: Readable, offset: int) -> BoxHeader | None:
 
 
 def _mp4_is_whole(file: Readable, size: int) -> bool | None:
-    """Whether every box lies within the file, the index and the media data among them."""
+    """Tell whether every box lies within the file, the index and the media data among them."""
     offset, missing = 0, {b"moov", b"mdat"}
     for _ in range(MAX_BOXES):
         header = box_header(file, offset)
@@ -135,7 +135,7 @@ def riff_end(file: Readable) -> int | None:
 
 
 def _matroska_is_whole(file: Readable, size: int) -> bool | None:
-    """Whether the segment, the second element behind the EBML header, lies within the file."""
+    """Tell whether the segment, the second element behind the EBML header, lies within the file."""
     offset = 0
     for name in (EBML, SEGMENT):
         element = ebml_element(bytes_at(file, offset, 12))
@@ -159,7 +159,7 @@ class Element(NamedTuple):
 
 
 def ebml_element(head: bytes) -> Element | None:
-    """The header that ``head`` begins with (RFC 8794); None where there is none.
+    """Return the header that ``head`` begins with (RFC 8794); None where there is none.
 
     The leading zeros of a number tell its width; all ones mean an unknown length.
     """
@@ -173,7 +173,7 @@ def ebml_element(head: bytes) -> Element | None:
 
 
 def _ogg_is_whole(file: Readable, size: int) -> bool:
-    """Whether the last page is all there, and marked as the last of its stream (RFC 3533)."""
+    """Tell whether the last page is all there, and marked as the last of its stream (RFC 3533)."""
     tail = bytes_at(file, max(0, size - _MAX_OGG_PAGE), _MAX_OGG_PAGE)
     page = tail[tail.rfind(b"OggS") :]
     if len(page) < 27 or not page[5] & _OGG_LAST_PAGE:
@@ -183,7 +183,7 @@ def _ogg_is_whole(file: Readable, size: int) -> bool:
 
 
 def _w64_is_whole(file: Readable, size: int) -> bool:
-    """Whether the outermost chunk of a Sony Wave64 file lies within it."""
+    """Tell whether the outermost chunk of a Sony Wave64 file lies within it."""
     return int.from_bytes(bytes_at(file, 16, 8), "little") <= size
 
 

@@ -95,11 +95,11 @@ class _Stretch:
             self.frames.append(timed)
 
     def seconds(self) -> float:
-        """Of sound from the start on."""
+        """Return the seconds of sound from the start on."""
         return sum(max(0.0, _end(one) - max(one[0], self.start)) for one in self.frames)
 
     def after(self, seconds: float) -> float:
-        """When so many seconds of sound from the start on are over."""
+        """Tell when so many seconds of sound from the start on are over."""
         for one in self.frames:
             begin = max(one[0], self.start)
             if _end(one) - begin >= seconds:
@@ -138,14 +138,14 @@ class _Rest:
         self._lost = 0
 
     def spread(self, count: int) -> Iterator[Heard]:
-        """Windows spread over the video, the last one ending where its sound ends."""
+        """Yield windows spread over the video, the last one ending where its sound ends."""
         self._end = self._reader.end()
         starts = spread(self._reader.start, self._end, self._window.seconds, count)
         for start in starts[1:]:
             yield from self.at(start)
 
     def all(self) -> Iterator[Heard]:
-        """The windows one after another; the last one ends where the sound ends."""
+        """Yield the windows one after another; the last one ends where the sound ends."""
         seconds = self._window.seconds
         start = self._reader.start + seconds + self._found.statistics.gap_seconds
         stretch, held = _Stretch(start), 0.0
@@ -170,7 +170,7 @@ class _Rest:
             self._total = total
 
     def notes(self) -> str | None:
-        """What a person should know."""
+        """Say what a person should know."""
         notes = self._total.notes()
         stated, end = self._reader.stated_end, self._end
         early = stated is not None and end is not None and end < stated - GRACE_SECONDS
@@ -181,7 +181,7 @@ class _Rest:
         return "; ".join(notes + self._found.notes) or None
 
     def at(self, start: float) -> Iterator[Heard]:
-        """The window at the timestamp ``start``, in seconds."""
+        """Yield the window at the timestamp ``start``, in seconds."""
         stretch, seconds = _Stretch(start), self._window.seconds + MARGIN_SECONDS
         self._reader.statistics = Statistics()
         for timed in self._reader.frames(start - MARGIN_SECONDS):

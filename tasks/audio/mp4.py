@@ -108,7 +108,7 @@ def index_bytes(file: Readable) -> bytes:
 
 
 def top_level_boxes(file: Readable) -> Iterator[Box]:
-    """The boxes of the file, fragments too; behind its index up to the first unknown type."""
+    """Yield the boxes of the file, fragments too; behind its index up to the first unknown type."""
     indexed = False
     for box in _boxes(file, Box(b"", 0, 2**63), MAX_FRAGMENTS) if is_mp4(file) else ():
         if indexed and box.type not in MP4_BOXES:

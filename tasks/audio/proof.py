@@ -22,7 +22,7 @@ _TS_HEAD_SIZE = 2**20
 
 
 def format_name(container: InputContainer) -> str:
-    """FFmpeg's first name of the container's format."""
+    """Return FFmpeg's first name of the container's format."""
     return str(container.format.name.split(",")[0])
 
 
@@ -66,7 +66,7 @@ def encryption(file: Readable) -> VideoError | None:
 
 
 def _gains_a_stream(container: InputContainer) -> bool:
-    """Whether another stream appears on the way to the end of the file."""
+    """Tell whether another stream appears on the way to the end of the file."""
     known = len(container.streams)
     try:
         # At the end PyAV flushes all streams. Those that it does not know it looks up, or passes
@@ -80,7 +80,7 @@ def _gains_a_stream(container: InputContainer) -> bool:
 
 
 def count_streams(container: InputContainer) -> int:
-    """The streams by FFmpeg's own list: PyAV's stays as it was at the start."""
+    """Return the streams by FFmpeg's own list: PyAV's stays as it was at the start."""
     av.logging.set_level(av.logging.INFO)
     listed: str = cast(Any, container).dumps_format()  # not in its stub
     av.logging.set_level(av.logging.ERROR)

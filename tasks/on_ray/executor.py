@@ -244,7 +244,7 @@ def busy(tagging: float, extracting: float) -> str:
 
 @contextmanager
 def _ray_errors(what: str) -> Iterator[None]:
-    """Whatever else Ray raises for a call: the machinery failed, not the videos."""
+    """Translate what Ray raises for a call: the machinery failed, not the videos."""
     try:
         yield
     except RayError as error:
