@@ -138,7 +138,7 @@ class Local:
                 Variable.set(name, value)
 
     def _tell_crashed(self) -> None:
-        """Return the runs that ended with the worker: nobody else can tell the server."""
+        """Tell the server which runs ended with the worker: nobody else can."""
         os.environ.update(self.environment)
         from prefect.client.orchestration import get_client
         from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter

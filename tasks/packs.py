@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 import uuid
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,7 @@ class Packs:
         self._lock = threading.Lock()
         # The empty name is a private file that SQLite removes by itself.
         self._index = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._index.close)  # Python 3.13 warns where nobody does
         self._index.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "CREATE TABLE packs (number INTEGER PRIMARY KEY, path TEXT);"

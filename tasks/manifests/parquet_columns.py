@@ -121,7 +121,7 @@ class Columns:
         groups = zip(*(chunks[column.name] for column in layout.columns), strict=True)
         tree = self._tree(layout, [list(chain(*group)) for group in groups])
         data.write(closed(tree))
-        return NewEnd(keep, data.getbuffer(), leaves)
+        return NewEnd(keep, memoryview(data.getvalue()), leaves)
 
     def _tree(self, layout: Layout, added: Sequence[Sequence[Struct]]) -> Struct:
         """Make the new FileMetaData of the column chunks of each row group."""
@@ -198,7 +198,7 @@ def _appended(
         written = file.close()
         footer, start = Footer.read(written), len(MAGIC)
         distance = keep + target.tell() - start
-        target.write(written.getbuffer()[start : footer.start])
+        target.write(memoryview(written.getvalue())[start : footer.start])
         chunks[file.column.name] = [
             [shifted(chunk, distance) for chunk in group.structs(ids.COLUMNS)]
             for group in footer.groups
