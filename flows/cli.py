@@ -8,7 +8,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from flows.saying import refuse, say
 from tasks.model import DEFAULT_CHECKPOINT
@@ -28,10 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         refused), 2 when the run could not start, 3 when more failed than ``--max-failure-rate``
         allows.
     """
-    options = vars(_parser().parse_args(_joined(sys.argv[1:] if argv is None else argv)))
-    as_json = options.pop("json")
+    arguments = sys.argv[1:] if argv is None else argv
+    as_json = "--json" in arguments
+    try:
+        options = vars(_parser().parse_args(_joined(arguments)))
+    except _OptionError as error:
+        return _refuse(str(error), as_json)
+    del options["json"]
     if refusal := _text_refusal(options):
-        return refuse(refusal)
+        return _refuse(refusal, as_json)
     say(f"Tagging the videos of {', '.join(map(shown_url, options['manifests'][:3]))} ...")
     try:
         from flows.command import run
@@ -39,6 +44,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(options, as_json)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+class _OptionError(Exception):
+    """What is wrong with the options."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that leaves it to others to end the process."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise _OptionError(message)
+
+
+def _refuse(sentence: str, as_json: bool) -> int:
+    if not as_json:
+        return refuse(sentence)
+    from flows.command import refuse_run
+
+    return refuse_run(sentence, as_json)
 
 
 def _text_refusal(options: dict[str, Any]) -> str | None:
@@ -50,9 +75,9 @@ def _text_refusal(options: dict[str, Any]) -> str | None:
     return None
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     """Build the parser; an option that is not given is left to the flow's own default."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tag-videos",
         description="Tag the videos of manifests by their sound.",
         argument_default=argparse.SUPPRESS,

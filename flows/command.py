@@ -37,7 +37,7 @@ DONE, INCOMPLETE, TOO_MANY = 0, 1, 3
 def run(options: dict[str, Any], as_json: bool) -> int:
     """Run the flow with these parameters; return the exit status of the command."""
     if refusal := _server_refusal():
-        return refuse(refusal)
+        return refuse_run(refusal, as_json)
     if PREFECT_API_URL.value():
         return _report(_run(options), as_json)
     # What is misspelt is told before a server starts. Where one runs, the run itself tells it, so
@@ -53,6 +53,11 @@ def run(options: dict[str, Any], as_json: bool) -> int:
     }
     with temporary_settings(settings):
         return _report(_run(options), as_json)
+
+
+def refuse_run(sentence: str, as_json: bool) -> int:
+    """Say why there is no run, also as JSON when that was asked for; return the exit status."""
+    return _report(Misconfigured(sentence, Summary().as_dict()).state(), as_json)
 
 
 def _server_refusal() -> str | None:
@@ -108,20 +113,25 @@ def _run(parameters: dict[str, Any]) -> State[Any]:
 def _report(state: State[Any], as_json: bool) -> int:
     """Print what became of the run, and return the exit status."""
     result = state.result(raise_on_failure=False)
-    facts = result.facts if isinstance(result, RunFailed) else result
-    if isinstance(facts, dict):
+    match result:
+        case ParameterTypeError():
+            return refuse_run(" ".join(str(result).split()), as_json)
+        case RunFailed():
+            facts = result.facts
+        case dict():
+            facts = result
+        case _:  # what stopped the run
+            say(f"error: {state.message}")
+            facts = Summary().as_dict() if as_json else {}
+    if facts:
         _show(state, facts, as_json)
     match result:
         case TooManyFailures():
             return TOO_MANY
         case Misconfigured():
             return refuse(str(result))
-        case ParameterTypeError():
-            return refuse(" ".join(str(result).split()))
-        case Exception():  # what stopped the run
-            say(f"error: {state.message}")
-    refused = isinstance(facts, dict) and facts["problems"]
-    return DONE if state.name in ("Completed", DRY_RUN) and not refused else INCOMPLETE
+    done = state.name in ("Completed", DRY_RUN) and not facts.get("problems")
+    return DONE if done else INCOMPLETE
 
 
 def _show(state: State[Any], facts: Facts, as_json: bool) -> None:

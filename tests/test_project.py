@@ -1,6 +1,7 @@
 """What is said twice is said alike: README and parser, exports, make targets, links, CI's files."""
 
 import importlib
+import json
 import pkgutil
 import re
 import tomllib
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 from check_jsonschema.cli.main_command import main as check_jsonschema
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
 import flows
 import tasks
 from flows import cli
-from flows.summary import Summary
+from flows.summary import SCHEMA, Summary
 from tasks.errors import FailureKind
 
 ROOT = Path(__file__).parents[1]
@@ -53,11 +55,18 @@ def test_readme_lists_the_kinds_of_failure() -> None:
     assert set(re.findall(r"`([a-z-]+)`", table)) == {str(kind) for kind in FailureKind}
 
 
-def test_readme_lists_the_fields_of_json() -> None:
-    readme = (ROOT / "README.md").read_text()
-    said = readme.split("`--json` prints one object")[1].split("A run that is stopped")[0]
-    fields = set(re.findall(r"`([a-z_]+)`", said)) - {"error", "examples"}
-    assert fields == {"state", "message"} | set(Summary().as_dict())
+def test_schema_of_json_tells_the_fields_of_a_run() -> None:
+    schema = json.loads((ROOT / "flows" / "summary.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    assert set(schema["properties"]) == {"state", "message"} | set(Summary().as_dict())
+    assert schema["required"] == list(schema["properties"])
+    assert schema["properties"]["schema"] == {
+        "const": SCHEMA,
+        "description": "The version of this schema.",
+    }
+    example = json.loads((ROOT / "README.md").read_text().split("```json\n")[1].split("```")[0])
+    fields = {name: schema["properties"][name] for name in example}
+    Draft202012Validator({**schema, "required": [], "properties": fields}).validate(example)
 
 
 @pytest.mark.parametrize("name", PACKAGES)
