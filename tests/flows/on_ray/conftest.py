@@ -3,12 +3,13 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ class SimulatedCluster:
         os.environ[MARK] = self.mark
         # Ray's own default sees a death after half a minute.
         quick = {"health_check_period_ms": 1_000, "health_check_failure_threshold": 3}
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own
         self._cluster: Any = Cluster(
             initialize_head=True,
             head_node_args={
@@ -102,7 +104,13 @@ class SimulatedCluster:
         kept.internal_kv_put(key, true, True, namespace)
 
     def close(self) -> None:
+        """End all processes of the cluster, also those that Ray has forgotten."""
         self._cluster.shutdown()
+        for process in self.processes(""):
+            if process.pid != os.getpid():
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         os.environ.pop(MARK, None)  # another cluster, which has ended, may have had it too
 
     def of_runs(self) -> list[Process]:
@@ -189,22 +197,36 @@ def run(
     return state
 
 
-def command(folder: Path, address: str, *options: str) -> subprocess.Popen[str]:
-    """Start a run of its own process."""
+@contextmanager
+def command(folder: Path, address: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a run of its own process, which is killed when it has not ended by itself."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if "PREFECT" not in key}
     environment |= {
         "PREFECT_API_URL": str(PREFECT_API_URL.value()),
         "PREFECT_HOME": str(folder / "prefect"),
     }
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, FLOW, *options, "--ray", address, "--hf-ast", DEMO_MODEL],
         cwd=folder,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def tag_command(data: Data, folder: Path, address: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a run over all the data."""
+    options = ["--video-root", str(data.folder), "--output", "out", "--cache", "cache"]
+    options += [str(data.manifests), "--max-failure-rate", "1"]
+    with command(folder, address, *options) as process:
+        yield process
 
 
 def written(output: Path) -> dict[str, bytes]:

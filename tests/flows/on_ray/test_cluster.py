@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from tests.flows.on_ray.conftest import (
     packs,
     run,
     simulated,
+    tag_command,
     wait_for,
     written,
 )
@@ -62,11 +62,6 @@ def many(folder: Path, videos: int = 1_000) -> str:
     return str(write_manifest(folder / "m.jsonl", [{"videos": [name]} for name in names]))
 
 
-def tag_command(data: Data, folder: Path, address: str) -> subprocess.Popen[str]:
-    options = ["--video-root", str(data.folder), "--output", "out", "--cache", "cache"]
-    return command(folder, address, str(data.manifests), *options, "--max-failure-rate", "1")
-
-
 def test_a_run_that_is_stopped_leaves_nothing_on_the_cluster(
     cluster: SimulatedCluster, tmp_path: Path
 ) -> None:
@@ -79,11 +74,13 @@ def test_a_run_that_is_stopped_leaves_nothing_on_the_cluster(
 
 
 def test_two_runs_on_one_cluster(cluster: SimulatedCluster, data: Data, tmp_path: Path) -> None:
-    runs = [tag_command(data, tmp_path / name, cluster.address) for name in ("a", "b")]
-    for process in runs:
-        with process:
+    with (
+        tag_command(data, tmp_path / "a", cluster.address) as one,
+        tag_command(data, tmp_path / "b", cluster.address) as other,
+    ):
+        for process in (one, other):
             said, _ = process.communicate(timeout=300)
-        assert process.returncode == 1, said  # gone.mp4
+            assert process.returncode == 1, said  # gone.mp4
     for name in ("a", "b"):
         assert written(tmp_path / name / "out") == data.expected
 

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,8 +15,6 @@ import pytest
 from tasks.on_ray.executor import busy
 from tests.flows.conftest import DEMO, DEMO_MODEL
 from tests.flows.on_ray.conftest import MARK, Data, command, marked, run, wait_for, written
-
-pytestmark = pytest.mark.slow
 
 LIMIT_SECONDS = 300
 
@@ -27,11 +27,14 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> str:
     return mark
 
 
-def on_ray(data: Data, folder: Path, *options: str) -> subprocess.Popen[str]:
+@contextmanager
+def on_ray(data: Data, folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     where = ["--video-root", str(data.folder), "--output", "out", "--max-failure-rate", "1"]
-    return command(folder, "local", str(data.manifests), *where, *options)
+    with command(folder, "local", str(data.manifests), *where, *options) as process:
+        yield process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows", ["3", "all"])
 def test_windows_scores_and_timelines_are_those_of_a_run_without_ray(
     data: Data, mark: str, tmp_path: Path, windows: str
@@ -47,6 +50,7 @@ def test_windows_scores_and_timelines_are_those_of_a_run_without_ray(
     assert written(tmp_path / "ray" / "out") == written(tmp_path / "out") != data.expected
 
 
+@pytest.mark.slow
 def test_a_process_with_the_model_dies(data: Data, mark: str, tmp_path: Path) -> None:
     with on_ray(data, tmp_path, "--cache", "cache") as process:
         at_work = wait_for(lambda: marked(mark, "ray::ModelActor"), LIMIT_SECONDS)
@@ -63,6 +67,7 @@ def test_it_says_what_was_waited_for() -> None:
     assert "waited for the run's own process" in busy(0.3, 0.2)
 
 
+@pytest.mark.slow
 def test_nothing_reaches_ray_after_the_run_has_left_it(mark: str, tmp_path: Path) -> None:
     """It would start another cluster, and abort over what it is handed of the first."""
     program = f"""
