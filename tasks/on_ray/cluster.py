@@ -15,6 +15,7 @@ import ray
 
 from tasks.errors import ConfigurationError
 from tasks.on_ray import trial
+from tasks.on_ray.reach import reach
 from tasks.shown import shown
 
 CORES_VARIABLE = "VIDEO_AUDIO_TAGS_UNIT_CORES"
@@ -47,6 +48,8 @@ def connect(address: str) -> None:
         raise ConfigurationError(
             f"{shown(address)} is no address of a Ray cluster: use local, auto or HOST:PORT."
         )
+    if address not in ("local", "auto") and (wrong := reach(address)):
+        raise ConfigurationError(_refusal(address, wrong))
     if address != "local":
         _try(address)
     # It takes SIGTERM for itself, and a run that is cancelled would end as Crashed.

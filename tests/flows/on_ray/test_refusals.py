@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -70,12 +71,10 @@ def test_an_address_of_another_kind() -> None:
             start_executor(address, None, print)
 
 
-@pytest.mark.slow
 def test_nothing_listens_there() -> None:
-    assert "There is no Ray cluster at 127.0.0.1:1" in refusal("127.0.0.1:1")
+    assert "There is no Ray cluster at 127.0.0.1:1: Connection refused." in refusal("127.0.0.1:1")
 
 
-@pytest.mark.slow
 def test_something_else_listens_there() -> None:
     def app(environ: object, start_response: object) -> list[bytes]:
         return []
@@ -83,6 +82,12 @@ def test_something_else_listens_there() -> None:
     with serving(app) as url:
         address = url.removeprefix("http://")
         assert f"There is no Ray cluster at {address}" in refusal(address)
+
+
+def test_what_listens_there_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        said = refusal(f"127.0.0.1:{silent.getsockname()[1]}")
+    assert "nothing answers there within" in said
 
 
 def test_too_few_cores(monkeypatch: pytest.MonkeyPatch) -> None:
