@@ -1,8 +1,10 @@
 """What an extraction costs: CPU beside a bare PyAV loop, and memory, for 10 s to 60 minutes."""
 
 import gc
+import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,6 +16,7 @@ import numpy as np
 from av.codec.context import ThreadType
 from threadpoolctl import threadpool_limits
 
+from tasks.audio.child import environment
 from tasks.audio.clip import make_clip
 from tasks.audio.decode import MARGIN_SECONDS, decode
 from tasks.audio.pool import DecoderPool
@@ -117,4 +120,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if not environment().items() <= os.environ.items():
+        # As a decoder process runs: malloc reads its settings when a process starts.
+        os.execve(sys.executable, sys.orig_argv, environment())
     main()

@@ -15,6 +15,7 @@ from tasks.audio.window import FRAME_SECONDS, Segment, Waveform, Window
 __all__ = ["Clip", "Window", "make_clip"]
 
 _FULL_SCALE = 32_767
+_MIN_PEAK = 1e-30  # -600 dB is silence; below 1e-34 the scale is no float32
 _HEADER = struct.Struct("<4sIIf")  # magic, sampling rate, samples, peak
 _MAGIC = b"CLP2"
 
@@ -87,6 +88,8 @@ def make_clip(segments: Iterable[Segment], window: Window, lead_seconds: float =
         sound = sound[:0]
     # float32, as the header keeps it: a clip is the same before and after it was stored.
     peak = float(np.float32(np.max(np.abs(sound), initial=0.0)))
+    if peak < _MIN_PEAK:
+        sound, peak = np.zeros_like(sound), 0.0
     scale = _FULL_SCALE / peak if peak else 0.0
     return Clip(np.round(sound * scale).astype(np.int16), peak, window.sampling_rate)
 

@@ -206,18 +206,19 @@ def _packets(
     Gives up a stream without sound when the other audio streams could have filled the window.
     """
     latest: dict[int, av.Packet[AudioStream]] = {}
-    rivals = {other.index for other in container.streams.audio} - {stream.index}
+    wanted = stream.index
+    rivals = {other.index for other in container.streams.audio} - {wanted}
     patience = (window.seconds + GRACE_SECONDS) * len(rivals)
     for _ in range(MAX_BROKEN_READS):
         try:
-            for any_packet in container.demux():
-                packet = cast("av.Packet[AudioStream]", any_packet)
+            for packet in cast("Iterator[av.Packet[AudioStream]]", container.demux()):
                 if not packet.size:
                     continue  # a flush packet of PyAV's: the decoder is flushed by _frames
-                latest[packet.stream_index] = packet
-                if packet.stream is stream:
+                number = packet.stream_index
+                latest[number] = packet
+                if number == wanted:
                     yield packet
-                elif packet.stream_index in rivals and not statistics.frames:
+                elif number in rivals and not statistics.frames:
                     patience -= (packet.duration or 0) * float(packet.time_base or 0)
                     if patience < 0:
                         return
@@ -247,7 +248,9 @@ def _frames(
         except av.error.FFmpegError as error:
             statistics.add_error(error)
             continue
-        yield from (frame for frame in frames if frame.samples and frame.sample_rate)
+        for frame in frames:
+            if frame.samples and frame.sample_rate:
+                yield frame
 
 
 def _after_edits(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:

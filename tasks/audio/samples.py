@@ -69,9 +69,8 @@ def _join(first: av.AudioFrame, others: Iterator[av.AudioFrame], most: int) -> P
     with np.errstate(over="ignore", invalid="ignore"):  # doubles of a damaged file
         for frame in frames:
             count = min(frame.samples * (channels // planes), planar.shape[1] - end)
-            for row, plane in zip(rows, frame.planes, strict=False):
-                values = np.frombuffer(cast("memoryview[int]", plane), dtype, count)
-                row[end : end + count] = values
+            for row, plane in zip(rows, cast("tuple[memoryview, ...]", frame.planes), strict=False):
+                row[end : end + count] = np.frombuffer(plane, dtype, count)
             end += count
     planar = planar[:, :end]
     if planes < channels:

@@ -98,6 +98,13 @@ def test_silence_is_sound() -> None:
     assert not clip.waveform.any()
 
 
+@pytest.mark.parametrize("level", [1e-29, 1e-31, 1e-36, 1e-45])
+def test_the_quietest_sound_overflows_nothing(level: float) -> None:
+    clip = make_clip([(16_000, np.full(16_000, level, np.float32))], WINDOW)
+
+    assert np.isclose(clip.waveform, level, atol=1e-30).all()
+
+
 @settings(deadline=None)
 @given(arrays(np.float32, st.integers(0, 2_000), elements=st.floats(-1, 1, width=32)))
 def test_a_stored_clip_comes_back_the_same(sound: np.ndarray) -> None:
