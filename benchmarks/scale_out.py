@@ -92,7 +92,8 @@ def measure(nodes: int, units: int, extract: float, tag: float) -> None:
             videos.add(0, [(row, f"{row}.mp4") for row in range(nodes * units * UNIT)])
             with closing(on_ray.RayExecutor(str(cluster.address), None, print)) as executor:
                 request = TaggerRequest(CheckpointId(MODEL))
-                tagger = executor.load(request)
+                tagger = executor.find(request)
+                executor.start(tagger)
                 begun, used, held = time.monotonic(), cpu(), memory()
                 most = held
                 for _ in tag_units(videos, tagger, executor, Answer()):

@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 from tasks.cache import Cache
 from tasks.errors import ConfigurationError
-from tasks.executor import Executor
+from tasks.executor import ManagedExecutor
 from tasks.local import LocalExecutor
 
 
-def start_executor(ray: str | None, cache: Cache | None, say: Callable[[str], None]) -> Executor:
+def start_executor(
+    ray: str | None, cache: Cache | None, say: Callable[[str], None]
+) -> ManagedExecutor:
     """Return this process as the executor, or the Ray cluster at an address.
 
     Args:

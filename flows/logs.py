@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flows.outcome import is_news
 from tasks.shown import shown
 
 _TASKS = logging.getLogger("tasks")
@@ -22,7 +23,10 @@ class _Forward(logging.Handler):
 
 @contextmanager
 def heard(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Iterator[None]:
-    """Pass on what ``tasks`` logs, from INFO on, to the log of a run."""
+    """Pass on what ``tasks`` logs, from INFO on, to the log of a run; quieten Prefect's own."""
+    # A line for each of thousands of task runs tells nobody anything.
+    logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
+    logging.getLogger("prefect.flow_runs").addFilter(is_news)
     handler, level = _Forward(log), _TASKS.level
     _TASKS.addHandler(handler)
     _TASKS.setLevel(logging.INFO)

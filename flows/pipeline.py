@@ -21,7 +21,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.errors import ClusterLost, ConfigurationError, Failure, FailureKind, TransientError
-from tasks.executor import Executor
+from tasks.executor import ManagedExecutor
 from tasks.extract import extract_audio
 from tasks.labels import Answer, video_tags
 from tasks.plan import Span, Unit, Videos
@@ -103,7 +103,7 @@ class _InFlight:
 
 
 def tag_units(
-    videos: Videos, tagger: Tagger, executor: Executor, answer: Answer
+    videos: Videos, tagger: Tagger, executor: ManagedExecutor, answer: Answer
 ) -> Iterator[UnitOutcome]:
     """Extract and tag all videos, some units at a time; outcomes come as the units end.
 
@@ -142,7 +142,7 @@ class _Units:
     """The units of a run: some are in flight, the others wait."""
 
     def __init__(
-        self, videos: Videos, tagger: Tagger, executor: Executor, describe: Describe
+        self, videos: Videos, tagger: Tagger, executor: ManagedExecutor, describe: Describe
     ) -> None:
         self._tagger, self._executor, self._describe = tagger, executor, describe
         self._clock = _Clock()

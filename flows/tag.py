@@ -10,45 +10,36 @@ if __name__ == "__main__":  # before Prefect is imported: the first line is ther
 
     sys.exit(main())
 
-import logging
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from prefect import State, flow, get_run_logger
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
-from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.executors import start_executor
 from flows.logs import heard
-from flows.merging import Merging
-from flows.outcome import DRY_RUN, Misconfigured, final_state, is_news
-from flows.pipeline import tag_units
-from flows.show.artifacts import ProgressArtifact, publish
-from flows.show.background import background
-from flows.show.examples import Examples
-from flows.show.progress import on_terminal, track
-from flows.show.report import Background, write_report
+from flows.outcome import Facts, Misconfigured, final_state
+from flows.run import Run, require_stores, would_tag
+from flows.show.artifacts import publish
 from flows.stopping import prompt_stop
-from flows.summary import Summary, counted
+from flows.summary import Summary
 from flows.temporary import allow_time_to_start
 from flows.variables import named_manifests, text_variable
-from tasks.audio.window import Windows
+from tasks.audio.window import parse_windows
 from tasks.cache import Cache, Keep, default_cache
-from tasks.errors import ConfigurationError, StorageError, TransientError
-from tasks.labels import Answer, LabelMap, provenance
+from tasks.errors import ConfigurationError
+from tasks.labels import Answer, LabelMap
 from tasks.labels.answer import Aggregate
 from tasks.manifests import Fields, Retag
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
-from tasks.plan import ManifestPlan, Videos, explain, find_manifests, plan
+from tasks.plan import Videos
 from tasks.shown import shown_url
-from tasks.storage import absolute, resolve
-from tasks.tagger import Tagger, TaggerRequest
+from tasks.storage import absolute
+from tasks.tagger import TaggerRequest
 
 allow_time_to_start()
 
@@ -107,7 +98,7 @@ def tag_videos(
     report: str | None = None,
     report_sound: Literal["on", "off"] = "on",
     ray: str | None = None,
-) -> State[Any]:
+) -> State[Facts]:
     """Tag the videos of manifests by their sound.
 
     Every sample without tags gains one label a video, the top label of an audio classifier; a video
@@ -163,25 +154,20 @@ def tag_videos(
         ray: Work on a Ray cluster: auto for the one that this machine is part of, HOST:PORT for
             another's head, local for all GPUs and cores of this machine.
     """
-    started, log = time.monotonic(), get_run_logger()
-    # A line for each of thousands of task runs tells nobody anything.
-    logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
-    logging.getLogger("prefect.flow_runs").addFilter(is_news)
-    summary, progress = Summary(), ProgressArtifact()
-    tagger: Tagger | None = None
-    examples: Examples | None = None
+    started, summary, log = time.monotonic(), Summary(), get_run_logger()
     try:
-        manifests = named_manifests(manifests)
-        hf_ast = hf_ast or text_variable("tag_videos_hf_ast") or DEFAULT_CHECKPOINT
-        cache = cache or text_variable("tag_videos_cache")
-        with (
-            prompt_stop(),
-            heard(log),
-            closing(Videos()) as videos,
-            ExitStack() as closed,
-        ):
-            log.info("listing the manifests")
-            progress.say("listing the manifests")
+        with prompt_stop(), heard(log), ExitStack() as closed:
+            manifests = named_manifests(manifests)
+            hf_ast = hf_ast or text_variable("tag_videos_hf_ast") or DEFAULT_CHECKPOINT
+            request = TaggerRequest(
+                CheckpointId(hf_ast, revision, trust_remote_code),
+                channels,
+                device,
+                dtype,
+                batch_size,
+                parse_windows(windows),
+                retry_failed,
+            )
             fields = Fields(
                 video_key,
                 tag_field_name,
@@ -190,159 +176,30 @@ def tag_videos(
                 timeline_field,
                 provenance_field,
             )
-            answer = _answer(fields, label_map, aggregate, top_k, min_score)
+            groups = LabelMap.load(label_map) if label_map else None
+            asked = scores_field is not None, timeline_field is not None
+            answer = Answer(aggregate, top_k, min_score, groups, *asked)
+            cache = cache or text_variable("tag_videos_cache")
             if ray and keep == "auto":
                 keep = "tags"  # clips reach the model without a file
             kept = None if no_cache else Cache(absolute(cache or default_cache()), keep)
-            # What no store speaks is refused now, not after hours.
-            for url in filter(None, (output, report, video_root)):
-                _require_store(url)
+            require_stores(output, report, video_root)
+            videos = closed.enter_context(closing(Videos()))
             executor = start_executor(None if dry_run else ray, kept, log.info)
             closed.callback(executor.close)
-            # List and plan.
-            found = find_manifests(manifests, output, video_root)
-            checkpoint = CheckpointId(hf_ast, revision, trust_remote_code)
-            request = TaggerRequest(
-                checkpoint, channels, device, dtype, batch_size, _windows(windows), retry_failed
-            )
-            made_by = None
-            if provenance_field:
-                tagger = Tagger.find(request) if dry_run else executor.load(request)
-                made_by = provenance(
-                    tagger.checkpoint, tagger.dtype, tagger.windows, channels, answer, _version()
-                )
-            log.info("reading %s", counted(len(found), "manifest"))
-            plans = plan(found, fields, videos, retag, made_by)
-            summary.count_plans(plans, videos=len(videos))
-            summary.spent("list and plan", time.monotonic() - started)
-            _announce(plans, summary, dry_run)
+            run = Run(request, fields, answer, retag, executor, kept, videos, summary)
+            if ray:
+                run.at_work = executor.describe
+
+            plans = run.plan(manifests, output, video_root)
             if dry_run:
-                return _dry_run(plans, summary)
-            merging = Merging(plans, fields, videos, retag, made_by)
-            if summary.videos:
-                if kept:
-                    kept.check()
-                # Extract and tag, a few units at a time; merge the manifests that are ready.
-                log.info("loading the model %s", shown_url(hf_ast))
-                progress.say("loading the model")
-                with summary.timed("find the model"):
-                    tagger = tagger or executor.load(request)
-                summary.computed_on = executor.describe()
-                log.info("the model computes on %s", summary.computed_on)
-                if answer.groups and (note := answer.groups.check(tagger.labels)):
-                    log.warning(note)
-                examples = Examples(
-                    tagger.labels, tagger.checkpoint.activation, tagger.window.seconds, answer
-                )
-                with on_terminal(log.info) as shown:
-                    units = tag_units(videos, tagger, executor, answer)
-                    at_work = executor.describe if ray else str
-                    for unit in track(units, summary.videos, [shown, progress], at_work):
-                        videos.settle(unit.settled())
-                        summary.count_unit(unit)
-                        if report:
-                            examples.add_all(unit.scores)
-                        merging.start_outside(unit.unsettled)
-                        for note in unit.notes():
-                            log.warning(note)
-                summary.computed_on = executor.describe()
-            else:
-                progress.say("nothing to tag", percent=100.0)
-            with summary.timed("finish the manifests"):
-                for merged in merging.finish():
-                    summary.count_merged(merged)
-            if kept:
-                _prune(kept, cache_days)
+                return would_tag(plans, summary)
+            run.tag(plans, with_examples=bool(report))
+            run.prune(cache_days)
     except ConfigurationError as error:
         return Misconfigured(str(error), summary.as_dict()).state()
     summary.seconds = round(time.monotonic() - started, 3)
     if report:
-        shown_beside = background(tagger, examples, with_sound=report_sound == "on")
-        _report(summary, max_failure_rate, report, shown_beside)
+        run.report(report, final_state(summary, max_failure_rate), with_sound=report_sound == "on")
     publish(summary)
     return final_state(summary, max_failure_rate)
-
-
-def _answer(
-    fields: Fields, label_map: str | None, aggregate: Aggregate, top_k: int, min_score: float
-) -> Answer:
-    return Answer(
-        aggregate,
-        top_k,
-        min_score,
-        groups=LabelMap.load(label_map) if label_map else None,
-        scores=fields.scores is not None,
-        timeline=fields.timeline is not None,
-    )
-
-
-def _windows(text: str) -> Windows:
-    """Return what ``windows`` means; one window is the start."""
-    if text in ("start", "1"):
-        return "start"
-    return "all" if text == "all" else int(text)
-
-
-def _version() -> str:
-    """Return the project's version; of a checkout that is not installed nobody knows it."""
-    try:
-        return version("video-audio-tags")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _require_store(url: str) -> None:
-    try:
-        resolve(url)
-    except StorageError as error:
-        raise ConfigurationError(f"{shown_url(url)} cannot be opened: {error.reason}.") from error
-
-
-def _prune(cache: Cache, days: int) -> None:
-    log = get_run_logger()
-    try:
-        pruned = cache.prune_if_due(days)
-    except TransientError as error:
-        log.warning("%s; it is pruned another time", error)
-        return
-    if pruned.entries:
-        log.info("removed %s from the cache, unused for %d days", pruned, days)
-
-
-def _report(
-    summary: Summary, max_failure_rate: float, target: str, shown_beside: Background
-) -> None:
-    log = get_run_logger()
-    try:
-        state = final_state(summary, max_failure_rate).name
-        summary.report = shown_url(write_report(summary, str(state), target, shown_beside))
-        log.info("report: %s", summary.report)
-    except StorageError as error:
-        log.warning("the report cannot be written: %s", error)
-
-
-def _announce(plans: Sequence[ManifestPlan], summary: Summary, dry_run: bool) -> None:
-    log = get_run_logger()
-    log.info("%s; to tag: %s", counted(len(plans), "manifest"), _todo(plans, summary))
-    for one in plans:
-        if one.error is not None:
-            log.error("refused: %s", explain(one.manifest, one.error))
-        elif dry_run and one.untagged:
-            where = shown_url(one.manifest.url)
-            log.info(
-                "would tag %d of %s in %s", one.untagged, counted(one.samples, "sample"), where
-            )
-
-
-def _dry_run(plans: Sequence[ManifestPlan], summary: Summary) -> State[Any]:
-    """Return the state that says what would be done, and how much would be refused."""
-    summary.problems = [explain(one.manifest, one.error) for one in plans if one.error is not None]
-    refused = f", and refuse {counted(len(summary.problems), 'manifest')}"
-    would = f"would tag {_todo(plans, summary)}{refused if summary.problems else ''}"
-    return Completed(name=DRY_RUN, message=would, data=summary.as_dict())
-
-
-def _todo(plans: Sequence[ManifestPlan], summary: Summary) -> str:
-    to_tag = sum(plan.untagged for plan in plans)
-    of_all = f"{to_tag:,} of {counted(summary.samples, 'sample')}"
-    return f"{of_all}, with {counted(summary.videos, 'video')}"

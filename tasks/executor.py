@@ -11,24 +11,7 @@ from tasks.units import ExtractedUnit, TaggedUnit
 
 
 class Executor(Protocol):
-    """Does the work of units, here or on other machines. Called from several threads."""
-
-    @property
-    def units_in_flight(self) -> int:
-        """How many units keep it busy; on a cluster that grows and shrinks, now."""
-        ...
-
-    def load(self, request: TaggerRequest) -> Tagger:
-        """Find the model, and start to load it where it will compute.
-
-        Raises:
-            ConfigurationError: no such model or device there.
-        """
-        ...
-
-    def unit_size(self, tagger: Tagger, videos: int) -> int:
-        """Return how many of a run's videos make a unit."""
-        ...
+    """Does the work of units, here or on other machines: all that the tasks know of it."""
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
         """Do the work of :func:`tasks.extract.extract_unit`."""
@@ -36,6 +19,34 @@ class Executor(Protocol):
 
     def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
         """Do the work of :func:`tasks.tag.tag_unit`."""
+        ...
+
+
+class ManagedExecutor(Executor, Protocol):
+    """An executor as the run has it, which starts it, keeps it busy and closes it.
+
+    Its methods are called from several threads.
+    """
+
+    @property
+    def units_in_flight(self) -> int:
+        """How many units keep it busy; on a cluster that grows and shrinks, now."""
+        ...
+
+    def unit_size(self, tagger: Tagger, videos: int) -> int:
+        """Return how many of a run's videos make a unit."""
+        ...
+
+    def find(self, request: TaggerRequest) -> Tagger:
+        """Find the model and the device that it will compute on.
+
+        Raises:
+            ConfigurationError: no such model or device there.
+        """
+        ...
+
+    def start(self, tagger: Tagger) -> None:
+        """Start to load the model where it will compute. Comes before the first unit."""
         ...
 
     def describe(self) -> str:

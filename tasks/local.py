@@ -27,12 +27,12 @@ class LocalExecutor:
         self._cache, self._computes_on = cache, ""
         self._started, self._loading, self._tagging = 0.0, Busy(), Busy()
 
-    def load(self, request: TaggerRequest) -> Tagger:
-        self._started = time.monotonic()
-        tagger = Tagger.find(request)
-        self._computes_on = tagger.computes_on
+    def find(self, request: TaggerRequest) -> Tagger:
+        return Tagger.find(request)
+
+    def start(self, tagger: Tagger) -> None:
+        self._started, self._computes_on = time.monotonic(), tagger.computes_on
         tagger.start_loading()  # the first unit is extracted meanwhile
-        return tagger
 
     def unit_size(self, tagger: Tagger, videos: int) -> int:
         return unit_size(tagger.device, tagger.windows)

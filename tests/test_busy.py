@@ -27,7 +27,8 @@ def test_two_at_a_time_count_once() -> None:
 
 def test_a_run_says_how_busy_the_model_was(tmp_path: Path) -> None:
     executor = LocalExecutor(None)
-    tagger = executor.load(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu", dtype="float32"))
+    tagger = executor.find(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu", dtype="float32"))
+    executor.start(tagger)
     assert executor.describe() == "CPU, float32"
     video = str(write_media(tmp_path / "a.wav", tone(1, 16_000), 16_000, "pcm_s16le"))
     tagged = executor.tag(executor.extract([video], tagger), tagger)

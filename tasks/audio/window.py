@@ -43,6 +43,13 @@ class Window:
         return self.num_samples / self.sampling_rate
 
 
+def parse_windows(text: str) -> Windows:
+    """Return what ``start``, ``all`` or a number means; one window is the start."""
+    if text in ("start", "1"):
+        return "start"
+    return "all" if text == "all" else int(text)
+
+
 def spread(start: float, end: float, seconds: float, count: int) -> list[float]:
     """Return the starts of at most ``count`` windows over the sound from ``start`` to ``end``.
 

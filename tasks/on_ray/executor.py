@@ -98,7 +98,7 @@ class RayExecutor:
         self._lifeline = Lifeline()
         self._extracting = self._tagging = 0.0  # seconds of work
 
-    def load(self, request: TaggerRequest) -> Tagger:
+    def find(self, request: TaggerRequest) -> Tagger:
         folder = Path(request.checkpoint.hf_ast)
         if folder.is_dir():  # a relative one means nothing elsewhere
             named = replace(request.checkpoint, hf_ast=str(folder.absolute()))
@@ -112,7 +112,7 @@ class RayExecutor:
             # It only answers questions: any of them may be asked again.
             index = _remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=8)
             self._work = replace(self._work, index=index(ScoreIndex).remote())
-        return self._start(request)
+        return self._ask_model(request)
 
     def _describe_work(self) -> Work:
         cache = self._cache
@@ -120,24 +120,28 @@ class RayExecutor:
         stores = {name: os.environ[name] for name in _STORES if name in os.environ}
         return Work(cache.url if cache else None, keep, self._shares.unit_cores, stores)
 
-    def _start(self, request: TaggerRequest) -> Tagger:
+    def _ask_model(self, request: TaggerRequest) -> Tagger:
         """Start the actors; the first that is up says what the model is."""
         shares = self._shares
         # A restart counts nothing: the machine may come back again and again. A call that dies with
         # its actor is made by the pool, on another: Ray would wait for the lost GPU.
-        actor = _remote(
+        self._actor = _remote(
             num_gpus=shares.tagger_gpus,
             num_cpus=shares.tagger_cores,
             max_restarts=-1,
             max_task_retries=0,
         )(ModelActor)
-        actors = [actor.remote() for _ in range(shares.taggers)]
-        tagger = first_answer(
-            actors,
+        self._actors = [self._actor.remote() for _ in range(shares.taggers)]
+        return first_answer(
+            self._actors,
             lambda one: one.find.remote(self._work, request).future(),
             self._lifeline,
             self._say,
         )
+
+    def start(self, tagger: Tagger) -> None:
+        shares = self._shares
+        self._lifeline.beat()  # since the model was found, nobody has listened
         self._tagger, self._stored_tagger = tagger, ray.put(tagger)
         # The scores depend on none of this, and it is heavy.
         checkpoint = replace(tagger.checkpoint, extractor=None)
@@ -150,15 +154,14 @@ class RayExecutor:
         )(extract)
         self._slots = Slots(shares.extractors, self._lifeline)
         self._pool = ModelPool(
-            actor.remote,
+            self._actor.remote,
             lambda one: one.load.remote(self._work, self._stored_tagger),
             self._lifeline,
         )
-        for one in actors:
+        for one in self._actors:
             self._pool.add(one)
         self._started = time.monotonic()
         threading.Thread(target=self._watch, name="watch cluster", daemon=True).start()
-        return tagger
 
     @property
     def units_in_flight(self) -> int:

@@ -78,7 +78,8 @@ from tasks.on_ray import RayExecutor
 from tasks.tagger import TaggerRequest
 
 executor = RayExecutor("local", Cache({str(tmp_path)!r}, "tags"), print)
-tagger = executor.load(TaggerRequest(CheckpointId({DEMO_MODEL!r})))
+tagger = executor.find(TaggerRequest(CheckpointId({DEMO_MODEL!r})))
+executor.start(tagger)
 unit = executor.extract([{str(DEMO / "videos" / "beeps.mp4")!r}], tagger)
 executor.close()
 for call in (lambda: executor.extract(["a"], tagger), lambda: executor.tag(unit, tagger)):

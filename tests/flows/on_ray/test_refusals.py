@@ -38,7 +38,7 @@ def refusal(address: str, cache: Cache | None = None, model: str = DEMO_MODEL) -
 
 def load(address: str, cache: Cache | None, model: str) -> None:
     with closing(RayExecutor(address, cache, print)) as executor:
-        executor.load(TaggerRequest(CheckpointId(model)))
+        executor.find(TaggerRequest(CheckpointId(model)))
 
 
 @pytest.mark.long

@@ -1,0 +1,197 @@
+"""The steps of a run: list and plan, tag while manifests are merged, prune, report."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from prefect import State, get_run_logger
+from prefect.states import Completed
+
+from flows.merging import Merging
+from flows.outcome import DRY_RUN, Facts
+from flows.pipeline import tag_units
+from flows.show.artifacts import ProgressArtifact
+from flows.show.background import background
+from flows.show.examples import Examples
+from flows.show.progress import on_terminal, track
+from flows.show.report import write_report
+from flows.summary import Summary, counted
+from tasks.cache import Cache
+from tasks.errors import ConfigurationError, StorageError, TransientError
+from tasks.executor import ManagedExecutor
+from tasks.labels import Answer, provenance
+from tasks.manifests import Fields, Retag
+from tasks.plan import ManifestPlan, Videos, explain, find_manifests, plan
+from tasks.shown import shown_url
+from tasks.storage import resolve
+from tasks.tagger import Tagger, TaggerRequest
+
+
+@dataclass
+class Run:
+    """A run: what is asked of it, what does the work, and what has come of it so far.
+
+    Attributes:
+        request: the model, and what it hears.
+        fields: of the samples, that are read and written.
+        answer: what is said of a video by its scores.
+        retag: which tagged samples are tagged again.
+        executor: extracts and tags.
+        cache: what is kept between runs; None keeps nothing.
+        videos: to tag; none before :meth:`plan`.
+        summary: counts.
+        at_work: says in the lines of progress what works on the videos; by default nothing.
+        progress: shows in Prefect's UI how far it is.
+        tagger: None as long as nothing has asked for the model.
+        made_by: the provenance of new tags, where a field holds it.
+        examples: for the report, picked from the videos that were tagged.
+    """
+
+    request: TaggerRequest
+    fields: Fields
+    answer: Answer
+    retag: Retag
+    executor: ManagedExecutor
+    cache: Cache | None
+    videos: Videos
+    summary: Summary
+    at_work: Callable[[], str] = str
+    progress: ProgressArtifact = field(default_factory=ProgressArtifact)
+    tagger: Tagger | None = None
+    made_by: str | None = None
+    examples: Examples | None = None
+
+    def plan(
+        self, manifests: Sequence[str], output: str | None, video_root: str | None
+    ) -> list[ManifestPlan]:
+        """List the manifests, and read from each which of its videos are to be tagged."""
+        log = get_run_logger()
+        log.info("listing the manifests")
+        self.progress.say("listing the manifests")
+        with self.summary.timed("list and plan"):
+            found = find_manifests(manifests, output, video_root)
+        if self.fields.provenance:
+            tagger, channels = self._find_model(), self.request.channels
+            self.made_by = provenance(
+                tagger.checkpoint, tagger.dtype, tagger.windows, channels, self.answer, _version()
+            )
+        log.info("reading %s", counted(len(found), "manifest"))
+        with self.summary.timed("list and plan"):
+            plans = plan(found, self.fields, self.videos, self.retag, self.made_by)
+        self.summary.count_plans(plans, videos=len(self.videos))
+        log.info("%s; to tag: %s", counted(len(plans), "manifest"), _to_tag(plans, self.summary))
+        for one in plans:
+            if one.error is not None:
+                log.error("refused: %s", explain(one.manifest, one.error))
+        return plans
+
+    def tag(self, plans: Sequence[ManifestPlan], with_examples: bool) -> None:
+        """Extract and tag the videos; merge each manifest as soon as its videos are settled."""
+        merging = Merging(plans, self.fields, self.videos, self.retag, self.made_by)
+        if self.summary.videos:
+            if self.cache:
+                self.cache.check()
+            self._tag_videos(self._start_model(), merging, with_examples)
+        else:
+            self.progress.say("nothing to tag", percent=100.0)
+        with self.summary.timed("finish the manifests"):
+            for merged in merging.finish():
+                self.summary.count_merged(merged)
+
+    def _find_model(self) -> Tagger:
+        if self.tagger is None:
+            with self.summary.timed("find the model"):
+                self.tagger = self.executor.find(self.request)
+        return self.tagger
+
+    def _start_model(self) -> Tagger:
+        log = get_run_logger()
+        log.info("loading the model %s", shown_url(self.request.checkpoint.hf_ast))
+        self.progress.say("loading the model")
+        tagger = self._find_model()
+        self.executor.start(tagger)
+        self.summary.computed_on = self.executor.describe()
+        log.info("the model computes on %s", self.summary.computed_on)
+        if self.answer.groups and (note := self.answer.groups.check(tagger.labels)):
+            log.warning(note)
+        return tagger
+
+    def _tag_videos(self, tagger: Tagger, merging: Merging, with_examples: bool) -> None:
+        log = get_run_logger()
+        activation, seconds = tagger.checkpoint.activation, tagger.window.seconds
+        self.examples = Examples(tagger.labels, activation, seconds, self.answer)
+        with on_terminal(log.info) as shown:
+            units = tag_units(self.videos, tagger, self.executor, self.answer)
+            for unit in track(units, self.summary.videos, [shown, self.progress], self.at_work):
+                self.videos.settle(unit.settled())
+                self.summary.count_unit(unit)
+                if with_examples:
+                    self.examples.add_all(unit.scores)
+                merging.start_outside(unit.unsettled)
+                for note in unit.notes():
+                    log.warning(note)
+        self.summary.computed_on = self.executor.describe()
+
+    def prune(self, days: int) -> None:
+        """Remove from the cache what nobody used for so many days; a store may refuse that."""
+        log = get_run_logger()
+        try:
+            pruned = self.cache.prune_if_due(days) if self.cache else None
+        except TransientError as error:
+            log.warning("%s; it is pruned another time", error)
+            return
+        if pruned and pruned.entries:
+            log.info("removed %s from the cache, unused for %d days", pruned, days)
+
+    def report(self, target: str, state: State[Facts], with_sound: bool) -> None:
+        """Write the page that shows the run; a store may refuse that."""
+        log = get_run_logger()
+        beside = background(self.tagger, self.examples, with_sound)
+        try:
+            url = write_report(self.summary, str(state.name), target, beside)
+        except StorageError as error:
+            log.warning("the report cannot be written: %s", error)
+            return
+        self.summary.report = shown_url(url)
+        log.info("report: %s", self.summary.report)
+
+
+def require_stores(*urls: str | None) -> None:
+    """Refuse now, not after hours, what no store speaks.
+
+    Raises:
+        ConfigurationError: one of the URLs cannot be opened.
+    """
+    for url in filter(None, urls):
+        try:
+            resolve(url)
+        except StorageError as error:
+            said = f"{shown_url(url)} cannot be opened: {error.reason}."
+            raise ConfigurationError(said) from error
+
+
+def would_tag(plans: Sequence[ManifestPlan], summary: Summary) -> State[Facts]:
+    """Say what would be done, and how much would be refused."""
+    log = get_run_logger()
+    for one in plans:
+        if one.untagged:
+            samples, where = counted(one.samples, "sample"), shown_url(one.manifest.url)
+            log.info("would tag %d of %s in %s", one.untagged, samples, where)
+    summary.problems = [explain(one.manifest, one.error) for one in plans if one.error is not None]
+    refused = f", and refuse {counted(len(summary.problems), 'manifest')}"
+    would = f"would tag {_to_tag(plans, summary)}{refused if summary.problems else ''}"
+    return Completed(name=DRY_RUN, message=would, data=summary.as_dict())
+
+
+def _to_tag(plans: Sequence[ManifestPlan], summary: Summary) -> str:
+    to_tag = sum(plan.untagged for plan in plans)
+    of_all = f"{to_tag:,} of {counted(summary.samples, 'sample')}"
+    return f"{of_all}, with {counted(summary.videos, 'video')}"
+
+
+def _version() -> str:
+    """Return the project's version; of a checkout that is not installed nobody knows it."""
+    try:
+        return version("video-audio-tags")
+    except PackageNotFoundError:
+        return "unknown"
