@@ -27,8 +27,8 @@ def counted(number: int, noun: str) -> str:
 
 
 @dataclass
-class FailureGroup:
-    """The videos that failed in the same way.
+class Tally:
+    """Counts the videos that failed in the same way.
 
     Attributes:
         videos: how many.
@@ -96,7 +96,7 @@ class Summary:
     bytes_read: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     tags: Counter[str] = field(default_factory=Counter)
-    failures: dict[str, FailureGroup] = field(default_factory=dict)
+    failures: dict[str, Tally] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     rows: list[ManifestRow] = field(default_factory=list)
     computed_on: str = ""
@@ -106,7 +106,7 @@ class Summary:
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
         """Return the summary that :meth:`as_dict` gave."""
         known = {name: value for name, value in facts.items() if name != "schema"}
-        failures = {kind: FailureGroup(**group) for kind, group in facts["failures"].items()}
+        failures = {kind: Tally(**group) for kind, group in facts["failures"].items()}
         return cls(**{**known, "tags": Counter(facts["tags"]), "failures": failures})
 
     def count_plans(self, plans: Sequence[ManifestPlan], videos: int) -> None:
@@ -122,7 +122,7 @@ class Summary:
         self.cached += unit.known + sum(one.cached for one in unit.extracted)
         self.bytes_read += sum(one.bytes_read for one in unit.extracted)
         for failed in unit.failed:
-            self.failures.setdefault(failed.kind, FailureGroup()).add(failed)
+            self.failures.setdefault(failed.kind, Tally()).add(failed)
         for stage, seconds in unit.seconds.items():
             self.spent(stage, seconds)
 

@@ -23,7 +23,11 @@ from tasks.shown import shown, shown_url
 
 
 class FailureKind(StrEnum):
-    """Why a video or a sample has no tag, in one stable word: the ledger's ``error``."""
+    """Why a video or a sample has no tag, in one stable word.
+
+    Users read it as ``error``, in ledger, report and ``--json``. Here an error is an exception, so
+    that what it is about is its ``kind``, in every class and function.
+    """
 
     MISSING = "missing"
     FORBIDDEN = "forbidden"

@@ -154,11 +154,11 @@ def _matroska_end(file: Readable) -> int | None:
 def _matroska_segment(file: Readable) -> tuple[int, int | None] | None:
     """Where the content of the segment begins, and where it ends if the writer knew."""
     header = ebml_element(bytes_at(file, 0, 12))
-    if header is None or header.id != EBML or header.length is None:
+    if header is None or header.name != EBML or header.length is None:
         return None
     start = header.size + header.length
     segment = ebml_element(bytes_at(file, start, 12))
-    if segment is None or segment.id != SEGMENT:
+    if segment is None or segment.name != SEGMENT:
         return None
     start += segment.size
     return start, None if segment.length is None else start + segment.length
@@ -168,12 +168,12 @@ def _matroska_tracks(file: Readable, offset: int) -> bytes | None:
     """Return the element that describes the tracks; None where damage may hide some of it."""
     for _ in range(_MAX_ELEMENTS):
         element = ebml_element(bytes_at(file, offset, 12))
-        if element is None or element.id not in _SEGMENT_PARTS or element.length is None:
+        if element is None or element.name not in _SEGMENT_PARTS or element.length is None:
             return None
         end = offset + element.size + element.length
-        if element.id == TRACKS:
+        if element.name == TRACKS:
             following = ebml_element(bytes_at(file, end, 12))
-            intact = following is None or following.id in _SEGMENT_PARTS
+            intact = following is None or following.name in _SEGMENT_PARTS
             too_large = element.length > MAX_INDEX_SIZE
             return bytes_at(file, offset, end - offset) if intact and not too_large else None
         offset = end

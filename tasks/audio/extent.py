@@ -139,7 +139,7 @@ def _matroska_is_whole(file: Readable, size: int) -> bool | None:
     offset = 0
     for name in (EBML, SEGMENT):
         element = ebml_element(bytes_at(file, offset, 12))
-        if element is None or element.id != name or element.length is None:
+        if element is None or element.name != name or element.length is None:
             return None
         offset += element.size + element.length
     return offset <= size
@@ -149,11 +149,12 @@ class Element(NamedTuple):
     """The header of an EBML element.
 
     Attributes:
+        name: its ID.
         size: of the header.
         length: of the content; None where the writer did not know.
     """
 
-    id: bytes
+    name: bytes
     size: int
     length: int | None
 

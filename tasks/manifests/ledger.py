@@ -74,7 +74,7 @@ class Ledger:
         self,
         line: int | None,
         video: str | None,
-        error: str,
+        kind: str,
         reason: str,
         content: str | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class Ledger:
             "manifest": self._manifest,
             "line": line,
             "video": shown_video,
-            "error": error,
+            "error": kind,
             "reason": shown(reason),
             "content": shown_content,
             "time": self._time,
@@ -107,19 +107,19 @@ class Earlier:
         self._numbers = np.unique(np.fromiter(numbers, np.int64))
 
     def has(
-        self, line: int | None, video: str | None, error: FailureKind, content: str | None = None
+        self, line: int | None, video: str | None, kind: FailureKind, content: str | None = None
     ) -> bool:
         """Tell whether this failure is known."""
-        if error not in LASTING:
+        if kind not in LASTING:
             return False
-        number = _number(line, *_shown(video, content), error)
+        number = _number(line, *_shown(video, content), kind)
         position = int(np.searchsorted(self._numbers, number))
         return position < len(self._numbers) and bool(self._numbers[position] == number)
 
 
-def _number(line: object, video: object, content: object, error: object) -> int:
+def _number(line: object, video: object, content: object, kind: object) -> int:
     """Stand for a failure. A video fails on whatever line it is, a sample on its own."""
-    return hash((str(line) if video is None else None, str(video), str(content), str(error)))
+    return hash((str(line) if video is None else None, str(video), str(content), str(kind)))
 
 
 def _shown(video: str | None, content: str | None) -> tuple[str | None, str | None]:

@@ -9,11 +9,11 @@ from rich.console import Console
 from flows.show.artifacts import markdown
 from flows.show.progress import Pace, track
 from flows.show.terminal import show
-from flows.summary import FailureGroup, ManifestRow, Summary
+from flows.summary import ManifestRow, Summary, Tally
 
 
 def test_markdown_keeps_names_as_they_are() -> None:
-    group = FailureGroup(2, ["s3://b/a|b_c*d*.mp4: <gone>", "[x](y)"])
+    group = Tally(2, ["s3://b/a|b_c*d*.mp4: <gone>", "[x](y)"])
     text = markdown(Summary(failures={"missing": group}))
     row = next(line for line in text.splitlines() if "missing" in line)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4
@@ -48,7 +48,7 @@ def test_the_ledgers_of_what_failed_are_named() -> None:
 def test_a_narrow_terminal_cuts_no_word(width: int) -> None:
     summary = Summary(tagged=9, rows=[ManifestRow("m.jsonl", 10, 9, 0, 1)])
     summary.tags.update({"Music": 8, "Narration, monologue": 1})
-    summary.failures["not-media"] = FailureGroup(1, ["videos/a.mp4: no audio or video stream"])
+    summary.failures["not-media"] = Tally(1, ["videos/a.mp4: no audio or video stream"])
     with io.StringIO() as file:
         show(summary, Console(file=file, width=width))
         shown = file.getvalue()

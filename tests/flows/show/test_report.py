@@ -12,7 +12,7 @@ from flows.pipeline import UnitOutcome
 from flows.show import charts, tables
 from flows.show.report import page, write_report
 from flows.show.terminal import show
-from flows.summary import FailureGroup, ManifestRow, Summary
+from flows.summary import ManifestRow, Summary, Tally
 from tasks.errors import Failure, FailureKind
 from tasks.tags import VideoTags
 from tests.conftest import S3Server
@@ -54,8 +54,8 @@ def test_failures_are_grouped_with_a_few_examples() -> None:
     summary = Summary()
     summary.count_unit(UnitOutcome(failed=[*failed, Failure("x.mp4", FailureKind.MISSING, "gone")]))
     assert summary.failures == {
-        "corrupt": FailureGroup(1000, ["0.mp4: no frame", "1.mp4: no frame", "2.mp4: no frame"]),
-        "missing": FailureGroup(1, ["x.mp4: gone"]),
+        "corrupt": Tally(1000, ["0.mp4: no frame", "1.mp4: no frame", "2.mp4: no frame"]),
+        "missing": Tally(1, ["x.mp4: gone"]),
     }
     assert list(tables.failures(summary)["error"]) == ["corrupt", "missing"]
 
