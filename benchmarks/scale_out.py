@@ -30,10 +30,10 @@ from tasks.labels import Answer
 from tasks.model import CheckpointId
 from tasks.on_ray import executor as on_ray
 from tasks.on_ray.remote import ModelActor, Work
-from tasks.plan import Videos
 from tasks.scores import VideoScores
 from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import ExtractedUnit, ExtractedVideo, TaggedUnit
+from tasks.videos import Videos
 
 MODEL = "demo/model"
 UNIT = 8

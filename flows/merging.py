@@ -8,8 +8,9 @@ from prefect.futures import PrefectFuture
 
 from tasks.manifests import Fields, Retag
 from tasks.merge import Merged, leave, merge_tags
-from tasks.plan import ManifestPlan, Span, Videos
+from tasks.plan import ManifestPlan
 from tasks.shown import shown_url
+from tasks.videos import ManifestRange, Videos
 
 MANIFESTS_PER_TASK = 100
 
@@ -20,7 +21,7 @@ class Waiting:
     def __init__(self, plans: Sequence[ManifestPlan]) -> None:
         self._plans = list(plans)
 
-    def take_outside(self, unsettled: Sequence[Span]) -> list[ManifestPlan]:
+    def take_outside(self, unsettled: Sequence[ManifestRange]) -> list[ManifestPlan]:
         """Remove and return the plans of manifests that lie in none of these spans."""
         due: list[ManifestPlan] = []
         end = len(self._plans)
@@ -52,7 +53,7 @@ class Merging:
         self._retag, self._provenance = retag, provenance
         self._under_way: list[tuple[list[ManifestPlan], PrefectFuture[State[list[Merged]]]]] = []
 
-    def start_outside(self, unsettled: Sequence[Span]) -> None:
+    def start_outside(self, unsettled: Sequence[ManifestRange]) -> None:
         """Start the manifests that lie in none of these spans: all of their videos are settled."""
         due = self._waiting.take_outside(unsettled)
         for start in range(0, len(due), MANIFESTS_PER_TASK):
@@ -86,12 +87,12 @@ def _number(plan: ManifestPlan) -> int:
     return plan.manifest.number
 
 
-def _disjoint(spans: Sequence[Span]) -> list[Span]:
+def _disjoint(spans: Sequence[ManifestRange]) -> list[ManifestRange]:
     """Return spans that cover the same manifests, in order, none of which touches another."""
-    joined: list[Span] = []
+    joined: list[ManifestRange] = []
     for span in sorted(spans):
         if joined and span.first <= joined[-1].last:
-            joined[-1] = Span(joined[-1].first, max(joined[-1].last, span.last))
+            joined[-1] = ManifestRange(joined[-1].first, max(joined[-1].last, span.last))
         else:
             joined.append(span)
     return joined

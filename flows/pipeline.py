@@ -24,13 +24,13 @@ from tasks.errors import ClusterLost, ConfigurationError, Failure, FailureKind, 
 from tasks.executor import ManagedExecutor
 from tasks.extract import extract_audio
 from tasks.labels import Answer, video_tags
-from tasks.plan import Span, Unit, Videos
 from tasks.scores import VideoScores
 from tasks.shown import shown, shown_url
 from tasks.tag import tag_audio
 from tasks.tagger import Tagger
 from tasks.tags import VideoTags
 from tasks.units import ExtractedUnit, ExtractedVideo, TaggedUnit
+from tasks.videos import ManifestRange, Unit, Videos
 
 MAX_BEHIND = 1_000
 """Units that are begun while an older one has not ended: what a run holds stays bounded."""
@@ -60,7 +60,7 @@ class UnitOutcome:
     known: int = 0
     unkept: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
-    unsettled: list[Span] = field(default_factory=list)
+    unsettled: list[ManifestRange] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.tags) + len(self.failed)
@@ -151,7 +151,7 @@ class _Units:
         self._ended: SimpleQueue[int] = SimpleQueue()
         self._submitted = 0
         # From the first manifest that a waiting unit may be of.
-        self._rest: list[Span] = [Span(0, sys.maxsize)]
+        self._rest: list[ManifestRange] = [ManifestRange(0, sys.maxsize)]
 
     def submit(self, runner: "ThreadPoolTaskRunner[Any]") -> bool:
         """Keep the executor busy; whether anything is under way."""
@@ -183,7 +183,7 @@ class _Units:
         # Prefect hands over the result of a future that a task is given.
         tagged = runner.submit(tag_audio, {"unit": extracted, **given})
         self._in_flight[number] = _InFlight(unit, extracted, tagged)
-        self._submitted, self._rest = number, [Span(unit.reached, sys.maxsize)]
+        self._submitted, self._rest = number, [ManifestRange(unit.reached, sys.maxsize)]
         tagged.add_done_callback(lambda _: self._ended.put(number))
 
 

@@ -21,10 +21,11 @@ from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.executor import ManagedExecutor
 from tasks.labels import Answer, provenance
 from tasks.manifests import Fields, Retag
-from tasks.plan import ManifestPlan, Videos, explain, find_manifests, plan
+from tasks.plan import ManifestPlan, explain, find_manifests, plan
 from tasks.shown import shown_url
 from tasks.storage import resolve
 from tasks.tagger import Tagger, TaggerRequest
+from tasks.videos import Videos
 
 
 @dataclass

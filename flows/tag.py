@@ -36,10 +36,10 @@ from tasks.labels import Answer, LabelMap
 from tasks.labels.answer import Aggregate
 from tasks.manifests import Fields, Retag
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
-from tasks.plan import Videos
 from tasks.shown import shown_url
 from tasks.storage import absolute
 from tasks.tagger import TaggerRequest
+from tasks.videos import Videos
 
 allow_time_to_start()
 

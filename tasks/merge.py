@@ -4,70 +4,32 @@ import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from tasks.errors import (
-    Failure,
     FailureKind,
     ManifestChanged,
     ManifestError,
     StorageError,
     TransientError,
 )
-from tasks.manifests import ExtendableFormat, Fields, Retag, Sample, Value, ledger, to_write
+from tasks.filling import Filler, MergeResult, Outcomes
+from tasks.manifests import ExtendableFormat, Fields, Retag, ledger
 from tasks.manifests.files import open_manifest, replace, writing
-from tasks.plan import ManifestPlan, Videos, explain
+from tasks.plan import ManifestPlan, explain
 from tasks.shown import shown
-from tasks.storage import Identity, find, join, keeps_start, open_for_reading, parent, scratch
-from tasks.tags import VideoTags
+from tasks.storage import Identity, find, keeps_start, open_for_reading, scratch
+from tasks.videos import Videos
 
 ATTEMPTS = 8
 """Of a merge while others write the manifest, or its store does not answer: some ten seconds."""
 
 _FIRST_PAUSE_SECONDS = 0.1
 _BUFFER_BYTES = 1 << 20
-
-
-class Outcomes(Protocol):
-    """What came of the videos of a run."""
-
-    def get(self, url: str, /) -> VideoTags | Failure | None:
-        """Return the tags of a video, why it has none, or None when the run does not know it."""
-        ...
-
-
-@dataclass
-class MergeResult:
-    """Counts of one merge. Each sample is one of tagged, skipped, failed, pending.
-
-    Attributes:
-        samples: all in the manifest.
-        tagged: gained a field, or had one replaced.
-        skipped: had all fields already.
-        failed: left as they are since a video failed, or the sample itself is odd.
-        known: of these, those whose failures all stand in the ledger of the merge before.
-        pending: left as they are since the run does not know a video: the sample came after it
-            was planned.
-        failures: entries in the ledger.
-        written: whether the target is a new file.
-        unrecorded: why the ledger could not be written, if so.
-    """
-
-    samples: int = 0
-    tagged: int = 0
-    skipped: int = 0
-    failed: int = 0
-    known: int = 0
-    pending: int = 0
-    failures: int = 0
-    written: bool = False
-    unrecorded: str | None = None
 
 
 def merge(
@@ -102,97 +64,21 @@ def merge(
         ManifestChanged: others wrote it each time it was tried.
         TransientError: a store did not answer, each time it was tried.
     """
-    tagger = _Tagger(fields, outcomes, video_root, retag, provenance, target)
+    filler = Filler(fields, outcomes, video_root, retag, provenance, target)
     for attempt in range(1, ATTEMPTS):
         try:
-            return _merge_once(source, target, tagger)
+            return _merge_once(source, target, filler)
         except (ManifestChanged, TransientError):
             time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.random())
-    return _merge_once(source, target, tagger)
+    return _merge_once(source, target, filler)
 
 
-class _Tagger:
-    """Answers for each sample of one pass, and counts."""
-
-    def __init__(
-        self,
-        fields: Fields,
-        outcomes: Outcomes,
-        video_root: str | None,
-        retag: Retag,
-        provenance: str | None,
-        target: str,
-    ) -> None:
-        self.target = target
-        self.fields, self.outcomes, self.video_root = fields, outcomes, video_root
-        self.retag, self.provenance = retag, provenance
-        self.result = MergeResult()
-
-    @cached_property
-    def earlier(self) -> ledger.Earlier:
-        """What failed before. Read once, by the first attempt: the next one finds its ledger."""
-        return ledger.earlier(self.target)
-
-    def start(self, source: str, failures: ledger.Ledger) -> None:
-        self.result, self.failures = MergeResult(), failures
-        self.base = self.video_root or parent(source)
-
-    def __call__(self, sample: Sample) -> dict[str, Value] | None:
-        self.result.samples += 1
-        names = to_write(sample, self.fields, self.retag, self.provenance)
-        if not names:
-            self.result.skipped += 1
-            return None
-        if sample.fault is not None:
-            kind = FailureKind.MALFORMED
-            self.failures.add(sample.line, None, kind, sample.fault)
-            self.result.failed += 1
-            self.result.known += self.earlier.has(sample.line, None, kind)
-            return None
-        tags = self._tags(sample)
-        if tags is None:
-            return None
-        values = self._values(tags)
-        return {name: values[name] for name in names}
-
-    def _tags(self, sample: Sample) -> list[VideoTags] | None:
-        """Find the tags of all videos of a sample; None where one has none."""
-        found: list[VideoTags] = []
-        failed = known = 0
-        for video in sample.videos:
-            url = join(self.base, video)
-            outcome = self.outcomes.get(url)
-            if isinstance(outcome, VideoTags):
-                found.append(outcome)
-            elif outcome is not None:
-                what = (sample.line, url, outcome.kind)
-                self.failures.add(*what, outcome.reason, outcome.content)
-                failed += 1
-                known += self.earlier.has(*what, outcome.content)
-        if len(found) == len(sample.videos):
-            self.result.tagged += 1
-            return found
-        self.result.failed += failed > 0
-        self.result.known += failed == known > 0
-        self.result.pending += failed == 0
-        return None
-
-    def _values(self, tags: list[VideoTags]) -> dict[str | None, Value]:
-        """Return the value of each field; under None those that nobody asked for."""
-        return {
-            self.fields.tags: [video.label for video in tags],
-            self.fields.scores: [video.scores or [] for video in tags],
-            self.fields.timeline: [video.timeline or [] for video in tags],
-            self.fields.provenance: self.provenance or "",
-        }
-
-
-def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
+def _merge_once(source: str, target: str, filler: Filler) -> MergeResult:
     there = None if target == source else _identity(target)
     with writing(target), scratch(target, like=source) as new:
-        read, keep, unrecorded = _rewrite_and_record(source, target, new, tagger)
-        result = tagger.result
-        result.failures, result.unrecorded = tagger.failures.entries, unrecorded
+        read, keep, unrecorded = _rewrite_and_record(source, target, new, filler)
+        result = filler.result
+        result.failures, result.unrecorded = filler.failures.entries, unrecorded
         if target == source:
             there, result.written = read, result.tagged > 0
         else:
@@ -203,7 +89,7 @@ def _merge_once(source: str, target: str, tagger: _Tagger) -> MergeResult:
 
 
 def _rewrite_and_record(
-    source: str, target: str, new: Path, tagger: _Tagger
+    source: str, target: str, new: Path, filler: Filler
 ) -> tuple[Identity, int, str | None]:
     """Write the new version as :func:`_rewrite` does, and the ledger beside the target.
 
@@ -213,8 +99,8 @@ def _rewrite_and_record(
     rewritten: tuple[Identity, int] | None = None
     try:
         with ledger.open_ledger(source, target) as failures:
-            tagger.start(source, failures)
-            rewritten = _rewrite(source, target, new, tagger)
+            filler.start(source, failures)
+            rewritten = _rewrite(source, target, new, filler)
     except (ManifestError, TransientError) as error:
         if rewritten is None:
             raise
@@ -222,7 +108,7 @@ def _rewrite_and_record(
     return *rewritten, None
 
 
-def _rewrite(source: str, target: str, new: Path, tagger: _Tagger) -> tuple[Identity, int]:
+def _rewrite(source: str, target: str, new: Path, filler: Filler) -> tuple[Identity, int]:
     """Write the new version, or what follows the first bytes of the old one where these stay.
 
     Returns:
@@ -232,9 +118,9 @@ def _rewrite(source: str, target: str, new: Path, tagger: _Tagger) -> tuple[Iden
         try:
             layout, keep = manifest.format, 0
             if source == target and keeps_start(source) and isinstance(layout, ExtendableFormat):
-                keep = layout.extend(manifest.stream, output, tagger.fields, tagger)
+                keep = layout.extend(manifest.stream, output, filler.fields, filler)
             else:
-                layout.rewrite(manifest.stream, output, tagger.fields, tagger)
+                layout.rewrite(manifest.stream, output, filler.fields, filler)
         except StorageError as error:
             if error.kind is FailureKind.CHANGED:  # the store noticed it
                 raise ManifestChanged(f"{source} {error.reason}.") from error

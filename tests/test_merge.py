@@ -20,11 +20,12 @@ import pytest
 
 from tasks import storage
 from tasks.errors import Failure, FailureKind, ManifestChanged, ManifestError, TransientError
+from tasks.filling import MergeResult
 from tasks.manifests import Fields
 from tasks.manifests.files import open_manifest
 from tasks.manifests.ledger import ledger_of
 from tasks.manifests.listing import list_manifests
-from tasks.merge import ATTEMPTS, MergeResult, merge, merge_manifest
+from tasks.merge import ATTEMPTS, merge, merge_manifest
 from tasks.plan import Manifest, ManifestPlan, find_manifests
 from tasks.tags import VideoTags
 from tests import needs

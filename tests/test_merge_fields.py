@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from tasks.errors import ConfigurationError, Failure, FailureKind
+from tasks.filling import MergeResult
 from tasks.manifests import Fields, Retag
-from tasks.merge import MergeResult, merge
-from tasks.plan import Videos, find_manifests, plan
+from tasks.merge import merge
+from tasks.plan import find_manifests, plan
 from tasks.tags import Score, Span, VideoTags
+from tasks.videos import Videos
 
 FIELDS = Fields(tags="tags", scores="scores", timeline="timeline", provenance="made by")
 SCORES: list[Score] = [

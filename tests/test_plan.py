@@ -15,8 +15,9 @@ import pytest
 from tasks.errors import ConfigurationError, Failure, FailureKind
 from tasks.manifests import Fields
 from tasks.manifests.json_array import JsonArray
-from tasks.plan import Videos, find_manifests, plan
+from tasks.plan import find_manifests, plan
 from tasks.tags import VideoTags
+from tasks.videos import Videos
 from tests import needs
 from tests.conftest import S3Server
 from tests.storage.conftest import put

@@ -8,22 +8,18 @@ for public buckets) for every store. Nothing here takes, keeps or prints a crede
 """
 
 from tasks.storage.failures import describe, translated
-from tasks.storage.files import (
-    Identity,
-    OpenFile,
-    find,
-    identify,
+from tasks.storage.listing import Listing, is_there, list_files, matcher
+from tasks.storage.local import MAX_NAME_BYTES
+from tasks.storage.paths import absolute, below, is_remote, join, name, parent, relative, resolve
+from tasks.storage.reading import Identity, OpenFile, find, identify, open_for_reading
+from tasks.storage.writing import (
     keeps_start,
-    open_for_reading,
     overwrite,
     remove,
     replace,
     require_writable,
     scratch,
 )
-from tasks.storage.listing import Listing, is_there, list_files, matcher
-from tasks.storage.local import MAX_NAME_BYTES
-from tasks.storage.paths import absolute, below, is_remote, join, name, parent, relative, resolve
 
 __all__ = [
     "MAX_NAME_BYTES",

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.merging import Waiting
-from tasks.plan import Manifest, ManifestPlan, Span, Videos
+from tasks.plan import Manifest, ManifestPlan
+from tasks.videos import ManifestRange, Videos
 
 # Of each manifest, its videos: by few names, so that manifests share some.
 manifests = st.lists(st.lists(st.integers(0, 30), max_size=6), max_size=8)
@@ -45,7 +46,7 @@ def test_no_manifest_is_merged_early_and_none_is_forgotten(
 
 def test_a_stuck_unit_holds_up_its_own_manifests_only() -> None:
     waiting = Waiting([plan_of(number) for number in range(10)])
-    stuck, rest = Span(2, 3), Span(7, 1_000)
+    stuck, rest = ManifestRange(2, 3), ManifestRange(7, 1_000)
     assert numbers(waiting.take_outside([stuck, rest])) == [0, 1, 4, 5, 6]
     assert numbers(waiting.take_outside([rest])) == [2, 3]
     assert numbers(waiting.take_outside([])) == [7, 8, 9]
@@ -53,4 +54,6 @@ def test_a_stuck_unit_holds_up_its_own_manifests_only() -> None:
 
 def test_overlapping_spans_hold_up_what_they_cover_together() -> None:
     waiting = Waiting([plan_of(number) for number in range(10)])
-    assert numbers(waiting.take_outside([Span(6, 8), Span(1, 7), Span(2, 3)])) == [0, 9]
+    assert numbers(
+        waiting.take_outside([ManifestRange(6, 8), ManifestRange(1, 7), ManifestRange(2, 3)])
+    ) == [0, 9]

@@ -1,0 +1,122 @@
+"""Fill in the fields of samples: what each one gains, or why it gains nothing."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from tasks.errors import Failure, FailureKind
+from tasks.manifests import Fields, Retag, Sample, Value, ledger, to_write
+from tasks.storage import join, parent
+from tasks.tags import VideoTags
+
+
+class Outcomes(Protocol):
+    """What came of the videos of a run."""
+
+    def get(self, url: str, /) -> VideoTags | Failure | None:
+        """Return the tags of a video, why it has none, or None when the run does not know it."""
+        ...
+
+
+@dataclass
+class MergeResult:
+    """Counts of one merge. Each sample is one of tagged, skipped, failed, pending.
+
+    Attributes:
+        samples: all in the manifest.
+        tagged: gained a field, or had one replaced.
+        skipped: had all fields already.
+        failed: left as they are since a video failed, or the sample itself is odd.
+        known: of these, those whose failures all stand in the ledger of the merge before.
+        pending: left as they are since the run does not know a video: the sample came after it
+            was planned.
+        failures: entries in the ledger.
+        written: whether the target is a new file.
+        unrecorded: why the ledger could not be written, if so.
+    """
+
+    samples: int = 0
+    tagged: int = 0
+    skipped: int = 0
+    failed: int = 0
+    known: int = 0
+    pending: int = 0
+    failures: int = 0
+    written: bool = False
+    unrecorded: str | None = None
+
+
+class Filler:
+    """Answers for each sample of one pass, and counts."""
+
+    def __init__(
+        self,
+        fields: Fields,
+        outcomes: Outcomes,
+        video_root: str | None,
+        retag: Retag,
+        provenance: str | None,
+        target: str,
+    ) -> None:
+        self.target = target
+        self.fields, self.outcomes, self.video_root = fields, outcomes, video_root
+        self.retag, self.provenance = retag, provenance
+        self.result = MergeResult()
+
+    @cached_property
+    def earlier(self) -> ledger.Earlier:
+        """What failed before. Read once, by the first attempt: the next one finds its ledger."""
+        return ledger.earlier(self.target)
+
+    def start(self, source: str, failures: ledger.Ledger) -> None:
+        self.result, self.failures = MergeResult(), failures
+        self.base = self.video_root or parent(source)
+
+    def __call__(self, sample: Sample) -> dict[str, Value] | None:
+        self.result.samples += 1
+        names = to_write(sample, self.fields, self.retag, self.provenance)
+        if not names:
+            self.result.skipped += 1
+            return None
+        if sample.fault is not None:
+            kind = FailureKind.MALFORMED
+            self.failures.add(sample.line, None, kind, sample.fault)
+            self.result.failed += 1
+            self.result.known += self.earlier.has(sample.line, None, kind)
+            return None
+        tags = self._tags(sample)
+        if tags is None:
+            return None
+        values = self._values(tags)
+        return {name: values[name] for name in names}
+
+    def _tags(self, sample: Sample) -> list[VideoTags] | None:
+        """Find the tags of all videos of a sample; None where one has none."""
+        found: list[VideoTags] = []
+        failed = known = 0
+        for video in sample.videos:
+            url = join(self.base, video)
+            outcome = self.outcomes.get(url)
+            if isinstance(outcome, VideoTags):
+                found.append(outcome)
+            elif outcome is not None:
+                what = (sample.line, url, outcome.kind)
+                self.failures.add(*what, outcome.reason, outcome.content)
+                failed += 1
+                known += self.earlier.has(*what, outcome.content)
+        if len(found) == len(sample.videos):
+            self.result.tagged += 1
+            return found
+        self.result.failed += failed > 0
+        self.result.known += failed == known > 0
+        self.result.pending += failed == 0
+        return None
+
+    def _values(self, tags: list[VideoTags]) -> dict[str | None, Value]:
+        """Return the value of each field; under None those that nobody asked for."""
+        return {
+            self.fields.tags: [video.label for video in tags],
+            self.fields.scores: [video.scores or [] for video in tags],
+            self.fields.timeline: [video.timeline or [] for video in tags],
+            self.fields.provenance: self.provenance or "",
+        }
