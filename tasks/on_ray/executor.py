@@ -16,7 +16,8 @@ from ray.exceptions import RayError
 
 from tasks.cache import Cache
 from tasks.errors import TaggingError, TransientError
-from tasks.on_ray.cluster import connect, machines, share_out
+from tasks.on_ray.cluster import machines, share_out
+from tasks.on_ray.connecting import connect
 from tasks.on_ray.inspection import inspect_machines
 from tasks.on_ray.pool import ModelPool
 from tasks.on_ray.remote import ModelActor, ScoreIndex, Work, extract

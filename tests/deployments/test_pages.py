@@ -48,7 +48,7 @@ ELSEWHERE = {
     "TAG_VIDEOS_ALERT_URL": "deployments/test_alerts.py",
     "make PYTHON=": "model/test_device.py",
     "pip install '.[ray]'": "flows/on_ray/test_cluster.py",
-    "ray get-auth-token": "flows/on_ray/conftest.py",
+    "ray get-auth-token": "flows/on_ray/test_plain_machines.py",
 }
 SHOWN = {"text", "json", "diff", "yaml", "ini"}  # nothing to run
 

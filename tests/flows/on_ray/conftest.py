@@ -58,6 +58,13 @@ def marked(mark: str, *titles: str) -> list[Process]:
     return found
 
 
+def kill_marked(mark: str) -> None:
+    """Kill all processes of one cluster."""
+    for process in marked(mark, ""):
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
 class SimulatedCluster:
     """A head with one core and no GPU, and nodes with two cores and one declared GPU."""
 
@@ -106,10 +113,7 @@ class SimulatedCluster:
     def close(self) -> None:
         """End all processes of the cluster, also those that Ray has forgotten."""
         self._cluster.shutdown()
-        for process in self.processes(""):
-            if process.pid != os.getpid():
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
+        kill_marked(self.mark)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         os.environ.pop(MARK, None)  # another cluster, which has ended, may have had it too
 
@@ -227,6 +231,14 @@ def tag_command(data: Data, folder: Path, address: str) -> Iterator[subprocess.P
     options += [str(data.manifests), "--max-failure-rate", "1"]
     with command(folder, address, *options) as process:
         yield process
+
+
+def many(folder: Path, videos: int = 1_000) -> str:
+    """A manifest of work for a minute or so."""
+    names = [f"{number}.mp4" for number in range(videos)]
+    for name in names:
+        os.link(DEMO / "videos" / "beeps.mp4", folder / name)
+    return str(write_manifest(folder / "m.jsonl", [{"videos": [name]} for name in names]))
 
 
 def written(output: Path) -> dict[str, bytes]:

@@ -19,6 +19,7 @@ from tests.flows.on_ray.conftest import (
     SimulatedCluster,
     command,
     facts,
+    many,
     meanwhile,
     packs,
     run,
@@ -52,14 +53,6 @@ def test_a_machine_that_joins_is_used_and_each_gpu_has_one_process(tmp_path: Pat
     assert process.returncode == 0, said
     assert len(at_work) == len(there) == 2
     assert "the cluster changed: 3 machines, 2 GPUs" in said
-
-
-def many(folder: Path, videos: int = 1_000) -> str:
-    """A manifest of work for a minute or so."""
-    names = [f"{number}.mp4" for number in range(videos)]
-    for name in names:
-        os.link(DEMO / "videos" / "beeps.mp4", folder / name)
-    return str(write_manifest(folder / "m.jsonl", [{"videos": [name]} for name in names]))
 
 
 def test_a_run_that_is_stopped_leaves_nothing_on_the_cluster(

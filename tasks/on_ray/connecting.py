@@ -1,0 +1,116 @@
+"""Connecting this process to a Ray cluster, or a sentence that says why it cannot be."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+
+import ray
+
+from tasks.errors import ConfigurationError
+from tasks.on_ray import trial
+from tasks.on_ray.reach import reach
+from tasks.shown import shown
+
+_TRIAL_SECONDS = 8.0
+_IMPORT_SECONDS = 60.0
+
+
+def connect(address: str) -> None:
+    """Connect this process to the cluster at ``HOST:PORT``, to the one of this machine (``auto``),
+    or to a new one of this machine alone (``local``).
+
+    Raises:
+        ConfigurationError: there is none, or it runs another version.
+    """
+    # Whoever starts Ray here was not asked whether it may report home.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address.startswith("ray://"):
+        raise ConfigurationError(
+            f"{shown(address)} is an address of Ray Client: run this on a machine of the cluster,"
+            " with --ray auto."
+        )
+    if address not in ("local", "auto") and not re.fullmatch(r"\S+:\d+", address):
+        raise ConfigurationError(
+            f"{shown(address)} is no address of a Ray cluster: use local, auto or HOST:PORT."
+        )
+    if address not in ("local", "auto") and (wrong := reach(address)):
+        raise ConfigurationError(_refusal(address, wrong))
+    if address != "local":
+        _try(address)
+    # It takes SIGTERM for itself, and a run that is cancelled would end as Crashed.
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(
+            address,
+            log_to_driver=False,
+            configure_logging=False,
+            # A cluster that lives as long as this run needs none.
+            include_dashboard=False if address == "local" else None,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigurationError(_refusal(address, str(error))) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _try(address: str) -> None:
+    # Not as a module: its package imports much more than it needs.
+    command = [sys.executable, "-P", trial.__file__, address]
+    path = os.pathsep.join(filter(None, sys.path))
+    # So that it says by itself, in time, that no machine of the cluster is this one.
+    limits = {"RAY_gcs_server_request_timeout_seconds": "5", "PYTHONPATH": path}
+    tried = subprocess.Popen(
+        command,
+        env=os.environ | limits,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with tried:
+        assert tried.stdout
+        # It says that it begins: to import Ray takes a second, or many on a busy machine.
+        select.select([tried.stdout], [], [], _IMPORT_SECONDS)
+        try:
+            said, _ = tried.communicate(timeout=_TRIAL_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            tried.kill()
+            _, said = tried.communicate()  # Ray's log, which says why it tries on
+            if "InvalidAuthToken" not in said:
+                said = f"nothing answers there as Ray does within {_TRIAL_SECONDS:g} seconds"
+            raise ConfigurationError(_refusal(address, said)) from error
+    if tried.returncode:
+        raise ConfigurationError(_refusal(address, said.removeprefix(trial.BEGINS)))
+
+
+def _refusal(address: str, said: str) -> str:
+    """Say in one sentence why a cluster cannot be used."""
+    versions = re.findall(r"Ray: (\S+) *Python: (\S+)", " ".join(said.split()))
+    if len(versions) == 2:
+        (ray_there, python_there), (ray_here, python_here) = versions
+        return (
+            f"The Ray cluster at {shown(address)} runs Ray {ray_there} on Python {python_there},"
+            f" here are Ray {ray_here} and Python {python_here}: install the same on every machine."
+        )
+    if "No node info found" in said:
+        return (
+            f"This machine is not part of the Ray cluster at {shown(address)}: run this on one"
+            " that is, or start Ray here with `ray start`."
+        )
+    if "InvalidAuthToken" in said:
+        return (
+            f"The Ray cluster at {shown(address)} wants another token than this machine has: copy"
+            " ~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN."
+        )
+    if "Could not find any running Ray instance" in said:
+        return (
+            "There is no Ray cluster on this machine: start one by `ray start`, name the head of"
+            " another by --ray HOST:PORT, or use --ray local."
+        )
+    where = "on this machine" if address == "auto" else f"at {shown(address)}"
+    reason = shown(said.strip().splitlines()[-1] if said.strip() else "it does not start")
+    return f"There is no Ray cluster {where}: {reason.rstrip('.')}."
