@@ -1,10 +1,28 @@
-"""What a unit tells a person."""
+"""What a unit tells a person, and how many are under way."""
 
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow
+
+from flows import pipeline
 from flows.pipeline import UnitOutcome
 from tasks.audio.clips import Clips
 from tasks.identify import Video
+from tasks.labels import Answer
+from tasks.local import LocalExecutor
+from tasks.model import CheckpointId
+from tasks.plan import Videos
 from tasks.storage import Identity
-from tasks.units import ExtractedVideo
+from tasks.tagger import Tagger, TaggerRequest
+from tasks.units import ExtractedUnit, ExtractedVideo
+from tests.flows.conftest import DEMO, DEMO_MODEL
+from tests.web import serving
 
 
 def test_videos_that_were_read_through_are_told_in_one_line() -> None:
@@ -16,3 +34,56 @@ def test_videos_that_were_read_through_are_told_in_one_line() -> None:
     assert list(UnitOutcome(extracted=extracted).notes()) == [
         "read to the end, since the format has nothing to seek by: flv (2), mp3 (1)"
     ]
+
+
+class OneByOne(LocalExecutor):
+    """A video a unit; notes which are begun."""
+
+    def __init__(self) -> None:
+        super().__init__(cache=None)
+        self.begun: list[str] = []
+
+    def unit_size(self, tagger: Tagger, videos: int) -> int:
+        return 1
+
+    def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
+        self.begun += urls
+        return super().extract(urls, tagger)
+
+
+@pytest.mark.long
+def test_what_settles_behind_a_stuck_unit_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, prefect_server: None, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pipeline, "MAX_BEHIND", 4)
+    released, settled = threading.Event(), 0
+
+    def stuck(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        released.wait(300)
+        start_response("404 Not Found", [])
+        return []
+
+    with serving(stuck) as url, closing(Videos()) as videos:
+        urls = [f"{url}/stuck.mp4", *(str(tmp_path / f"{number}.mp4") for number in range(12))]
+        for name in urls[1:]:
+            os.link(DEMO / "videos" / "beeps.mp4", name)
+        videos.add(0, list(enumerate(urls)))
+        executor = OneByOne()
+        before: list[str] = []
+
+        def release() -> None:
+            before.extend(executor.begun)
+            released.set()
+
+        @flow
+        def run() -> None:
+            nonlocal settled
+            tagger = executor.load(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu"))
+            for _ in pipeline.tag_units(videos, tagger, executor, Answer()):
+                settled += 1
+                if settled == pipeline.MAX_BEHIND:  # all that may be begun behind it has ended
+                    threading.Timer(1.0, release).start()  # no more are, whatever the time
+
+        run()
+    assert sorted(before) == sorted(urls[: 1 + pipeline.MAX_BEHIND])
+    assert settled == len(urls)

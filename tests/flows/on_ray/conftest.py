@@ -28,7 +28,7 @@ from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
 MARK = "VIDEO_AUDIO_TAGS_TEST"
 OF_RUNS = ("ray::extract", "ray::inspect", "ray::ModelActor", "ray::ScoreIndex", "ray::IDLE")
 _STORE_BYTES = 150 << 20
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 FLOW = Path(__file__).parents[3] / "flows" / "tag.py"
 
 
