@@ -2,21 +2,33 @@
 
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import ray
+from ray._private import services
 
 from tasks.errors import ConfigurationError
 from tasks.on_ray import trial
 from tasks.on_ray.reach import reach
 from tasks.shown import shown
 
-_TRIAL_SECONDS = 8.0
-_IMPORT_SECONDS = 60.0
+# A busy machine needs long; what is no head of a cluster has been refused before.
+_TRIAL_SECONDS = 60.0
+_GLANCE_SECONDS = 0.1
+# What Ray logs while it tries again and again, and what that means.
+_HOPELESS = {
+    "InvalidAuthToken": "InvalidAuthToken",
+    "rpc_code: 12": "what answers there is another server than a head's",
+}
+
+_find_head: Any = services.canonicalize_bootstrap_address_or_die  # it has no types
 
 
 def connect(address: str) -> None:
@@ -37,15 +49,12 @@ def connect(address: str) -> None:
         raise ConfigurationError(
             f"{shown(address)} is no address of a Ray cluster: use local, auto or HOST:PORT."
         )
-    if address not in ("local", "auto") and (wrong := reach(address)):
-        raise ConfigurationError(_refusal(address, wrong))
-    if address != "local":
-        _try(address)
+    head = address if address == "local" else _try(address)
     # It takes SIGTERM for itself, and a run that is cancelled would end as Crashed.
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
-            address,
+            head,
             log_to_driver=False,
             configure_logging=False,
             # A cluster that lives as long as this run needs none.
@@ -58,33 +67,54 @@ def connect(address: str) -> None:
             signal.signal(signal.SIGTERM, handler)
 
 
-def _try(address: str) -> None:
+def _try(address: str) -> str:
+    """Return where the head of a cluster is, having connected to it once."""
+    try:
+        head = str(_find_head(address)) if address == "auto" else address
+    except ConnectionError as error:
+        raise ConfigurationError(_refusal(address, str(error))) from error
+    if wrong := reach(head):
+        raise ConfigurationError(_refusal(address, wrong))
     # Not as a module: its package imports much more than it needs.
-    command = [sys.executable, "-P", trial.__file__, address]
+    command = [sys.executable, "-P", trial.__file__, head]
     path = os.pathsep.join(filter(None, sys.path))
     # So that it says by itself, in time, that no machine of the cluster is this one.
     limits = {"RAY_gcs_server_request_timeout_seconds": "5", "PYTHONPATH": path}
-    tried = subprocess.Popen(
-        command,
-        env=os.environ | limits,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with tried:
-        assert tried.stdout
-        # It says that it begins: to import Ray takes a second, or many on a busy machine.
-        select.select([tried.stdout], [], [], _IMPORT_SECONDS)
-        try:
-            said, _ = tried.communicate(timeout=_TRIAL_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            tried.kill()
-            _, said = tried.communicate()  # Ray's log, which says why it tries on
-            if "InvalidAuthToken" not in said:
-                said = f"nothing answers there as Ray does within {_TRIAL_SECONDS:g} seconds"
-            raise ConfigurationError(_refusal(address, said)) from error
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with (
+            log.open("w") as stderr,
+            subprocess.Popen(
+                command,
+                env=os.environ | limits,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            ) as tried,
+        ):
+            try:
+                hopeless = _wait(tried, log)
+            finally:
+                tried.kill()
+            assert tried.stdout
+            said = hopeless or tried.stdout.read()
     if tried.returncode:
-        raise ConfigurationError(_refusal(address, said.removeprefix(trial.BEGINS)))
+        raise ConfigurationError(_refusal(address, said))
+    return head
+
+
+def _wait(tried: "subprocess.Popen[str]", log: Path) -> str:
+    """Wait until the trial has ended, or return why it need not be waited for."""
+    deadline = time.monotonic() + _TRIAL_SECONDS
+    while tried.poll() is None:
+        logged = log.read_text(errors="replace")
+        for sign, meaning in _HOPELESS.items():
+            if sign in logged:
+                return meaning
+        if time.monotonic() > deadline:
+            return f"nothing answers there as Ray does within {_TRIAL_SECONDS:g} seconds"
+        time.sleep(_GLANCE_SECONDS)
+    return ""
 
 
 def _refusal(address: str, said: str) -> str:

@@ -9,14 +9,9 @@ import sys
 
 import ray
 
-BEGINS = "connecting\n"
-"""What it says first."""
-
 
 def main() -> int:
     """Print why it is not possible, in one line; 0 when it is."""
-    sys.stdout.write(BEGINS)
-    sys.stdout.flush()
     try:
         ray.init(sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its parent says it

@@ -102,13 +102,21 @@ class SimulatedCluster:
     @contextmanager
     def claiming(self, versions: Mapping[str, str]) -> Iterator[None]:
         """Let the head claim other versions than its own."""
-        library: Any = ray
-        kept = library._raylet.GcsClient(address=self.address)
+        kept = self._ask()
         key, namespace = b"CLUSTER_METADATA", b"cluster"
         true = kept.internal_kv_get(key, namespace)
         kept.internal_kv_put(key, json.dumps(json.loads(true) | versions).encode(), True, namespace)
         yield
         kept.internal_kv_put(key, true, True, namespace)
+
+    def address_of_a_node(self) -> str:
+        """Where a node listens, which is not where the head does."""
+        node = next(iter(self._ask().get_all_node_info().values()))
+        return f"{node.node_manager_address}:{node.node_manager_port}"
+
+    def _ask(self) -> Any:
+        library: Any = ray
+        return library._raylet.GcsClient(address=self.address)
 
     def close(self) -> None:
         """End all processes of the cluster, also those that Ray has forgotten."""

@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,16 +22,11 @@ from tests.flows.conftest import DEMO_MODEL
 from tests.flows.on_ray.conftest import SimulatedCluster, simulated
 from tests.web import serving
 
-LIMIT_SECONDS = 10
-
 
 def refusal(address: str, cache: Cache | None = None, model: str = DEMO_MODEL) -> str:
     """Why an executor does not start."""
-    started = time.monotonic()
     with pytest.raises(ConfigurationError) as raised:
         load(address, cache, model)
-    # The tests' own machine may be busy with others.
-    assert time.monotonic() - started < 2 * LIMIT_SECONDS
     return str(raised.value)
 
 
@@ -126,6 +120,12 @@ def test_another_version_of_ray_or_python(cluster: SimulatedCluster) -> None:
         said = refusal(cluster.address)
     assert "runs Ray 2.9.0 on Python 3.8.1" in said
     assert "install the same on every machine" in said
+
+
+@pytest.mark.slow
+def test_the_port_of_another_server_of_ray(cluster: SimulatedCluster) -> None:
+    said = refusal(cluster.address_of_a_node())
+    assert "another server than a head's" in said
 
 
 @pytest.mark.slow
