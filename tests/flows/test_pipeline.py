@@ -17,10 +17,10 @@ from tasks.identify import Video
 from tasks.labels import Answer
 from tasks.local import LocalExecutor
 from tasks.model import CheckpointId
-from tasks.plan import Videos
 from tasks.storage import Identity
 from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import ExtractedUnit, ExtractedVideo
+from tasks.videos import Videos
 from tests.flows.conftest import DEMO, DEMO_MODEL
 from tests.web import serving
 
@@ -78,7 +78,8 @@ def test_what_settles_behind_a_stuck_unit_is_bounded(
         @flow
         def run() -> None:
             nonlocal settled
-            tagger = executor.load(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu"))
+            tagger = executor.find(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu"))
+            executor.start(tagger)
             for _ in pipeline.tag_units(videos, tagger, executor, Answer()):
                 settled += 1
                 if settled == pipeline.MAX_BEHIND:  # all that may be begun behind it has ended
