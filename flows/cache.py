@@ -56,7 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cache.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("action", choices=["show", "prune"])
     parser.add_argument("--cache", metavar="URL", help="default: the folder that the flow uses")
-    parser.add_argument("--days", type=float, default=30, help="unused for so long (default 30)")
+    parser.add_argument(
+        "--days",
+        type=float,
+        default=30,
+        help="remove what was unused for so many days (default 30)",
+    )
     return parser
 
 

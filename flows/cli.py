@@ -85,8 +85,10 @@ def _parser() -> _Parser:
     add = parser.add_argument
     add("manifests", nargs="+", metavar="MANIFEST", help="file, folder or glob; a path or URL")
     add("--hf-ast", metavar="ID_OR_FOLDER", help=f"the model (default {DEFAULT_CHECKPOINT})")
-    add("--revision", metavar="REV", help="pin of a hub model")
-    add("--trust-remote-code", action="store_true", help="run code that the model brings along")
+    add("--revision", metavar="REV", help="branch, tag or commit of a hub model")
+    add(
+        "--trust-remote-code", action="store_true", help="run Python code that comes with the model"
+    )
     add("--tag-field-name", metavar="NAME", help="default video_audio_tags")
     add("--meta-field", metavar="NAME", help="keep the tags in this dict field of the sample")
     add("--video-key", metavar="NAME", help="default videos")
@@ -97,29 +99,53 @@ def _parser() -> _Parser:
         "--windows",
         type=_windows,
         metavar="start|N|all",
-        help="how much is heard (default start)",
+        help="which part of a video the model hears (default start)",
     )
-    add("--label-map", metavar="FILE", help="label -> group, JSON or CSV; audioset ships")
+    add("--label-map", metavar="FILE", help="a group for each label, JSON or CSV, or audioset")
     add("--scores-field", metavar="NAME", help="a field for the best labels and their scores")
-    add("--top-k", type=_positive, metavar="N", help="the most labels in it (default 5)")
-    add("--min-score", type=_share, metavar="X", help="the least score in it (default 0.1)")
-    add("--timeline-field", metavar="NAME", help="a field for which label comes first when")
+    add(
+        "--top-k",
+        type=_positive,
+        metavar="N",
+        help="how many labels the scores field holds (default 5)",
+    )
+    add(
+        "--min-score",
+        type=_share,
+        metavar="X",
+        help="lowest score in the scores field (default 0.1)",
+    )
+    add("--timeline-field", metavar="NAME", help="a field for the top label over time")
     add("--provenance-field", metavar="NAME", help="a field for what the tags were made with")
-    add("--aggregate", choices=["mean", "max"], help="of the windows of a video (default mean)")
+    add(
+        "--aggregate",
+        choices=["mean", "max"],
+        help="how the windows' scores are joined (default mean)",
+    )
     add("--batch-size", type=_positive, metavar="N", help="clips the model takes at a time")
     add("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default auto)")
     add("--dtype", choices=["auto", "float32", "bfloat16"], help="default auto")
     add("--cache", metavar="URL", help="where scores and audio are kept between runs")
-    add("--keep", choices=["auto", "clips", "tags"], help="what is kept there of a video")
-    add("--cache-days", type=_positive, metavar="N", help="then the unused is removed (default 30)")
+    add("--keep", choices=["auto", "clips", "tags"], help="what the cache keeps of a video")
+    add(
+        "--cache-days",
+        type=_positive,
+        metavar="N",
+        help="days until unused entries are removed (default 30)",
+    )
     add("--no-cache", action="store_true", help="keep nothing between runs")
-    again = "tag again what is tagged already; stale: what was tagged in another way"
+    again = "tag again what has tags; stale: only what was tagged with other settings"
     add("--retag", type=_retag, metavar="stale", help=again)
-    add("--retry-failed", action="store_true", help="decode again what failed before, unchanged")
-    add("--dry-run", action="store_true", help="say what would be done, touch nothing")
-    add("--max-failure-rate", type=_share, metavar="X", help="above it the run fails (default 0.1)")
+    add("--retry-failed", action="store_true", help="try failed videos again, even if unchanged")
+    add("--dry-run", action="store_true", help="say what would be done, write nothing")
+    add(
+        "--max-failure-rate",
+        type=_share,
+        metavar="X",
+        help="share of failures that fails the run (default 0.1)",
+    )
     add("--report", metavar="URL", help="folder (or .html) for a page to look at and listen to")
-    add("--report-sound", choices=["on", "off"], help="off where sound may not be copied")
+    add("--report-sound", choices=["on", "off"], help="off leaves out the sound")
     add("--ray", metavar="ADDRESS", help="work on a Ray cluster: local, auto or HOST:PORT")
     add("--json", action="store_true", default=False, help="the summary as the last line of stdout")
     return parser

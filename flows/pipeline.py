@@ -74,10 +74,10 @@ class UnitOutcome:
         formats = Counter(one.read_through for one in self.extracted if one.read_through)
         if formats:
             named = ", ".join(f"{name} ({number:,})" for name, number in formats.items())
-            yield f"read to the end, since the format has nothing to seek by: {named}"
+            yield f"read to the end, because their format has no index: {named}"
         if self.unkept:
             why = shown(self.unkept)
-            yield f"done again by the next run, since the cache cannot be written: {why}"
+            yield f"the next run must do this again, because the cache cannot be written: {why}"
 
     def settled(self) -> Iterator[tuple[str, VideoTags | Failure]]:
         """Yield the tags or the failure of each URL."""

@@ -139,7 +139,7 @@ class Run:
         try:
             pruned = self.cache.prune_if_due(days) if self.cache else None
         except TransientError as error:
-            log.warning("%s; it is pruned another time", error)
+            log.warning("%s; a later run will remove old entries", error)
             return
         if pruned and pruned.entries:
             log.info("removed %s from the cache, unused for %d days", pruned, days)

@@ -111,7 +111,7 @@ def tag_videos(
         hf_ast: The model: an id on the Hugging Face hub or a local folder; by default the
             deployment's variable tag_videos_hf_ast, else MIT/ast-finetuned-audioset-10-10-0.4593.
         revision: Branch, tag or commit of a hub model.
-        trust_remote_code: Run Python code that the model brings along. Only for models you trust.
+        trust_remote_code: Run Python code that comes with the model. Only for models you trust.
         tag_field_name: The field that the tags are written to.
         meta_field: Keep the tags inside this dict field of the sample (data-juicer's is
             `__dj__meta__`) instead of the top level.

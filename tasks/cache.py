@@ -30,7 +30,7 @@ from tasks.storage import resolve, translated
 _DIGEST = hashlib.sha256
 _DIGEST_SIZE = _DIGEST().digest_size
 
-# An entry, or what a killed run left of one. Whatever else lies in the folder is somebody else's:
+# An entry, or the part of one that a killed run left. Other files in the folder are not ours:
 # it is not counted, and above all not removed.
 _ENTRY = re.compile(
     r"(?:clips|tags)-\d+/([0-9a-f]{2})/\1[0-9a-f]{62}(?:\.[0-9a-f]{32})?"
@@ -225,8 +225,8 @@ class Cache:
         """
         if not self.is_local:
             raise ConfigurationError(
-                f"{shown_url(self.url)} is not on a local disk, and is not pruned here: let a"
-                " lifecycle rule of its store remove what is older than so many days."
+                f"{shown_url(self.url)} is not on a local disk, so it is not pruned here: set"
+                " a lifecycle rule in its store that removes old objects."
             )
         limit = datetime.now(UTC) - timedelta(days=days)
         pruned = Pruned()

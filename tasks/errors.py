@@ -82,7 +82,7 @@ class Failure:
 
     @classmethod
     def of(cls, url: str, error: BaseException) -> Self:
-        """Record what was raised about a video; what nobody expected is ``internal``."""
+        """Make a failure of an exception about a video; an unexpected one is ``internal``."""
         if isinstance(error, VideoError | StorageError | TransientError):
             return cls(url, error.kind, error.reason)
         return cls(url, FailureKind.INTERNAL, explained(error))

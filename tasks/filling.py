@@ -113,7 +113,7 @@ class Filler:
         return None
 
     def _values(self, tags: list[VideoTags]) -> dict[str | None, Value]:
-        """Return the value of each field; under None those that nobody asked for."""
+        """Return the value of each field by its name; those not requested under None."""
         return {
             self.fields.tags: [video.label for video in tags],
             self.fields.scores: [video.scores or [] for video in tags],

@@ -18,7 +18,7 @@ _requests = threading.BoundedSemaphore(_MAX_REQUESTS)
 
 @dataclass(frozen=True)
 class Video:
-    """A video as it is now: its identity is part of every cache key."""
+    """A video and its identity now, which is part of every cache key."""
 
     url: str
     identity: Identity

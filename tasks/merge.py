@@ -1,4 +1,4 @@
-"""Put the tags into a manifest: everything else stays, nobody else's work is overwritten."""
+"""Put the tags into a manifest: everything else stays, no other writer's work is lost."""
 
 import random
 import time
@@ -149,11 +149,11 @@ def _same(url: str, there: Identity, new: Path) -> bool:
 
 @dataclass(frozen=True)
 class Merged:
-    """What came of one manifest: counts, or why it was left as it is.
+    """The outcome for one manifest: counts, or why it was left unchanged.
 
     Attributes:
         plan: which.
-        result: the counts; None when it was left as it is.
+        result: the counts; None when it was left unchanged.
         problem: what a person should know, or None when all is well.
     """
 
@@ -169,7 +169,7 @@ def merge_manifest(
     retag: Retag,
     provenance: str | None = None,
 ) -> Merged:
-    """Merge the tags into one manifest; whatever stops that is recorded, and costs no other."""
+    """Merge the tags into one manifest; a failure is recorded, and stops no other manifest."""
     manifest = plan.manifest
     try:
         result = merge(
@@ -187,7 +187,7 @@ def merge_manifest(
 
 
 def leave(plan: ManifestPlan, error: Exception) -> Merged:
-    """Leave a manifest as it is, and record why where its ledger can be written."""
+    """Leave a manifest unchanged, and record why if its ledger can be written."""
     manifest = plan.manifest
     with suppress(Exception):  # the first error says more
         ledger.refuse(error, manifest.url, manifest.target)

@@ -67,7 +67,7 @@ class Packs:
         self._lock = threading.Lock()
         # The empty name is a private file that SQLite removes by itself.
         self._index = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        weakref.finalize(self, self._index.close)  # Python 3.13 warns where nobody does
+        weakref.finalize(self, self._index.close)  # Python 3.13 warns where it is left open
         self._index.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "CREATE TABLE packs (number INTEGER PRIMARY KEY, path TEXT);"
@@ -178,7 +178,7 @@ class Packs:
 
 
 def _entries(head: bytes) -> list[_Entry]:
-    """Return the entries that the head of a pack tells of; none when it is damaged."""
+    """Return the entries that the head of a pack lists; none when it is damaged."""
     if len(head) < _HEAD.size:
         return []
     magic, count, checksum = _HEAD.unpack_from(head)

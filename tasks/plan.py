@@ -73,7 +73,7 @@ class ManifestPlan:
 
 
 def explain(manifest: Manifest, error: Exception) -> str:
-    """Say in a sentence that names the manifest why it is left as it is."""
+    """Say in a sentence that names the manifest why it is left unchanged."""
     said = explained(error)
     url, target = shown_url(manifest.url), shown_url(manifest.target)
     return said if url in said or target in said else f"{target}: {said}"
@@ -140,8 +140,7 @@ def plan(
     """
     if retag == "stale" and fields.provenance is None:
         raise ConfigurationError(
-            "Which samples are stale is told by their provenance: name its field by"
-            " --provenance-field."
+            "--retag stale compares provenance fields: name yours by --provenance-field."
         )
     wanted = partial(to_write, fields=fields, retag=retag, provenance=provenance)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:

@@ -84,7 +84,7 @@ class VideoScores:
             raise ValueError("scores are cut short in their head")
         magic, windows, labels = _HEAD.unpack_from(data)
         if magic != _MAGIC or len(data) != _HEAD.size + windows * (12 + 2 * labels):
-            raise ValueError("these are no scores")
+            raise ValueError("this is not an entry of scores")
         starts, seconds = np.frombuffer(data, "<f4", 2 * windows, _HEAD.size).reshape(2, windows)
         top = np.frombuffer(data, "<i4", windows, _HEAD.size + 8 * windows)
         logits = np.frombuffer(data, "<f2", windows * labels, _HEAD.size + 12 * windows)

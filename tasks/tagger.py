@@ -114,7 +114,7 @@ class Tagger:
         threading.Thread(target=load, name="load model", daemon=True).start()
 
     def score_key(self, video: Video) -> str:
-        """Name a video's scores: the video as it is, what is heard of it, and the model."""
+        """Name a video's scores: the identity of the video, its windows, and the model."""
         heard = (asdict(video), asdict(self.window), self.windows)
         return entry_key("scores-1", *heard, self.checkpoint.fingerprint, self.dtype)
 

@@ -35,8 +35,8 @@ class VideoTags:
 
     Attributes:
         label: the tag.
-        scores: the best labels, the best first; None where nobody asked for scores.
-        timeline: in order; None where nobody asked for one.
+        scores: the best labels, the best first; None where scores are not requested.
+        timeline: in order; None where it is not requested.
     """
 
     label: str

@@ -84,7 +84,7 @@ class ExtractedUnit:
         self.unkept = self.unkept or earlier.unkept
 
     def drop_clips(self) -> None:
-        """Free the memory of the clips: whoever holds the unit longer needs them no more."""
+        """Free the memory of the clips: they are not needed any more."""
         for one in self.extracted:
             one.clips.close()
             one.clips = Clips()
@@ -106,7 +106,7 @@ class TaggedUnit:
 
 
 _WINDOWS_OF_ALL = 16
-"""For how many windows a video counts that is heard whole."""
+"""How many windows a video counts as when all of it is decoded."""
 
 
 def unit_size(device: str, windows: Windows = "start") -> int:
@@ -119,7 +119,7 @@ def unit_size(device: str, windows: Windows = "start") -> int:
 
 
 def attempt(url: str, step: Callable[[], Result]) -> Result | Failure:
-    """Record whatever a step raises as the failure of this video alone.
+    """Record any exception of a step as a failure of this video alone.
 
     Raises:
         ConfigurationError: no video of this run can be tagged.

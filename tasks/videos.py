@@ -113,7 +113,7 @@ class Videos:
             self._db.execute("BEGIN")
             try:
                 self._db.executemany(statement, rows)
-            finally:  # also when the disk is full, or nobody else could begin
+            finally:  # also when the disk is full, or no other reader could begin
                 self._db.execute("COMMIT")
 
     def _select(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:

@@ -1,10 +1,12 @@
 """Fixtures for all tests. S3 is a moto server over HTTP, so that the real clients run."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +27,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "shared"))
 
 # Fixtures that start a server: `make check` leaves out the tests that use them.
 _SERVERS = {"s3", "s3_server", "prefect_server", "machine", "database", "page"}
+
+
+# A file's own marker: all of its tests have it.
+_MARKED = re.compile(r"^pytestmark = .*mark\.(?:long|slow)\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files of which `make check` runs no test: collecting them takes seconds."""
+    if collection_path.suffix != ".py" or "not long" not in config.option.markexpr:
+        return None
+    return bool(_MARKED.search(collection_path.read_text())) or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ SCHEMES = st.sampled_from(["s3", "https", "ftp", "sftp", "az", "simplecache::htt
 NAMES = st.text("abc019-", min_size=1)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings().max_examples)
 @given(SCHEMES, NAMES, SECRETS, NAMES)
 @example("s3", "key", f"{SECRET}a://b", "a")
 @example("https", "me", f"a://?{SECRET}", "a")
@@ -33,7 +33,7 @@ def test_user_and_password_go(scheme: str, user: str, secret: str, name: str) ->
         assert SECRET not in Failure(url, FailureKind.MISSING, f"no file {url}").reason
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings().max_examples)
 @given(SCHEMES, SECRETS, NAMES, st.sampled_from("?#"))
 def test_what_follows_the_path_goes(scheme: str, secret: str, name: str, mark: str) -> None:
     url = f"{scheme}://host/{name} {name}.mp4{mark}X-Amz-Signature={secret}"
@@ -76,7 +76,7 @@ def test_nothing_acts_on_a_screen(text: str) -> None:
         }  # fmt: skip
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings().max_examples)
 @given(st.text("abc:/@?#= \x1b'"))
 def test_once_is_enough(text: str) -> None:
     assert shown(shown(text)) == shown(text)

@@ -61,7 +61,7 @@ def hear(
             clip = extract(example)
         except TaggingError as error:
             return f"It could not be read again: {error}."
-        return "It has no sound any more." if clip is None else Sound.of(Clip.from_bytes(clip))
+        return "It no longer has sound." if clip is None else Sound.of(Clip.from_bytes(clip))
 
     heard: dict[Example, Heard] = {}
     chosen = examples.all()
@@ -71,7 +71,7 @@ def hear(
             if isinstance(sound, Sound):
                 size = len(_player(example, sound))
                 if size > max_bytes:
-                    heard[example] = "The page is as large as it may be."
+                    heard[example] = "The page has reached its size limit."
                 else:
                     max_bytes -= size
     return heard

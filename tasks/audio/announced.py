@@ -1,8 +1,8 @@
-"""Find out whether a file announces sound of which FFmpeg's list of streams says nothing.
+"""Find out whether a file declares an audio track that FFmpeg's list of streams lacks.
 
 Damage hides streams from FFmpeg, and so does a file joined to another one (``cat a.mkv b.mkv``): it
 reads the first header only. A container that declares where its parts lie is asked there; a format
-made for streaming is read to its end, since whatever follows may begin anywhere.
+made for streaming is read to its end, since a stream may begin anywhere in it.
 """
 
 import re
@@ -68,9 +68,9 @@ _STARTS = (
     rb"\.snd\x00\x00\x00",
 )
 
-_SOUND = "sound is announced in it"
+_SOUND = "its header names an audio track"
 _JOINED = "another file is joined to it, and FFmpeg reads only the first one"
-_UNKNOWN = "its header is damaged, so that nobody knows whether it has a sound track"
+_UNKNOWN = "its header is damaged, so it may or may not have an audio track"
 
 # RFC 9559: SeekHead, Info, Tracks, Cues, Attachments, Chapters, Tags, Cluster; Void, CRC-32.
 _SEGMENT_PARTS = {

@@ -1,4 +1,4 @@
-"""The clip: what a model hears of a video, at the model's rate, small enough to keep."""
+"""The clip: the part of a video's sound that a model takes, at its rate, small enough to keep."""
 
 import math
 import struct

@@ -314,7 +314,7 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
         elif (stated or 0) > statistics.decoded_seconds + FRAME_SECONDS * 4:
             reason = f"{stated:.1f} seconds are missing"
         elif track.stated_frames and not statistics.frames:
-            reason = f"none of the {track.stated_frames} in its index is played"
+            reason = f"none of the {track.stated_frames} in its index could be decoded"
         elif whole is None and not (track.format == "flac" and stated and statistics.frames):
             reason = "nothing tells whether the file is complete"
         else:

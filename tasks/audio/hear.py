@@ -23,7 +23,7 @@ Heard = tuple[float, Clip]
 
 
 class Told(NamedTuple):
-    """What a person should know of a video, once all was heard that was asked for.
+    """Notes about a video for a person, once all requested windows are decoded.
 
     Attributes:
         notes: of its sound; None when all is well.

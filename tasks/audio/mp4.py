@@ -91,7 +91,9 @@ def absence(file: Readable) -> VideoError | None:
     if b"moov" in types:
         if b"moof" in types or b"mdat" in types or b"mvex" not in index_bytes(file):
             return None
-        reason = "an initialisation segment, or cut off behind it: no media data follow its header"
+        reason = (
+            "only an initialisation segment, or cut off after it: no media data follow its header"
+        )
         return VideoError(FailureKind.CORRUPT, reason)
     if b"moof" in types:
         reason = "a segment of a stream, without the initialisation segment that describes it"

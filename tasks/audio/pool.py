@@ -16,7 +16,7 @@ from tasks.audio.window import Window, Windows
 from tasks.errors import TransientError, VideoError
 from tasks.storage import Identity
 
-# Between two answers of a child, which answers after each window: all of a day may be heard.
+# Between two answers of a child, which answers after each window: a video may last a day.
 TIME_LIMIT_SECONDS = 120.0
 # Of address space, of which a child at rest has 0.36 GB reserved and 0.07 GB in use. The window of
 # 24 channels at 192 kHz, the most that is mixed, takes 0.2 GB as float32 and as much on the way.
@@ -30,8 +30,8 @@ class Extracted:
     """What became of one video.
 
     Attributes:
-        clips: what was heard of it, one clip for each window; none when it has no sound. To be
-            closed by whoever gets them.
+        clips: its sound, one clip for each window; none when it has no sound. The caller closes
+            them.
         bytes_read: what crossed the wire, or came from the disk.
         notes: what a person should know of the sound, or None when all is well.
         read_through: its format, where that has nothing to seek by; None where it was read in
@@ -94,7 +94,7 @@ class DecoderPool:
         Args:
             identity: what the video must be while it is read, as :func:`tasks.storage.identify`
                 told; None reads what is there.
-            windows: how much of the video is heard.
+            windows: which parts of the video are decoded.
             only_at: asks for one of those windows alone, by its start in seconds.
 
         Raises:
@@ -123,7 +123,7 @@ class DecoderPool:
             self._closed = True
             for child in self._children:
                 child.kill()
-        # Every slot comes back, since whoever had one has lost its child.
+        # Every slot comes back: the thread that held it has lost its child.
         for slot in [self._slots.get() for _ in range(self.size)]:
             self._retire(slot)
             self._slots.put(None)

@@ -75,7 +75,7 @@ def _gains_a_stream(container: InputContainer) -> bool:
             for _ in container.demux():
                 pass
     except av.error.FFmpegError:
-        return True  # nobody knows what comes behind it
+        return True  # what follows it is unknown
     return count_streams(container) > known
 
 

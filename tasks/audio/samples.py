@@ -94,5 +94,7 @@ def _silence_damage(planar: Planar) -> None:
         return
     damaged = ~(np.abs(planar) <= MAX_LEVEL)
     if damaged.mean() > 0.5:
-        raise VideoError(FailureKind.CORRUPT, "most of its samples are not numbers, or enormous")
+        raise VideoError(
+            FailureKind.CORRUPT, "most of its audio samples are NaN, infinite or far too large"
+        )
     planar[damaged] = 0.0

@@ -149,7 +149,7 @@ class Reader:
         self._position: float | None = self.start
 
     def _packets_from(self, target: float) -> Iterator["av.Packet[AudioStream]"]:
-        """Return the packets that end behind ``target``; all where nobody knows which do."""
+        """Return the packets that end after ``target``; all where their ends are unknown."""
         if not self._has_clock:
             self._open()
             return self._packets()

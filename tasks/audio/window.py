@@ -13,21 +13,21 @@ Segment = tuple[int, Waveform]  # sampling rate in Hz; mono samples, shape (n,)
 Channels = Literal["mix", "first"]
 
 Windows = Literal["start", "all"] | int
-"""How much of a video is heard: the window at its start; so many windows (at least 1) spread evenly
-over it; all of it, window by window."""
+"""Which parts of a video are decoded: the window at its start; so many windows (at least 1) spread
+evenly over it; all of it, window by window."""
 
-# A feature extractor frames the sound by 25 ms: with less than one frame there is nothing to hear.
+# A feature extractor frames the sound by 25 ms: less than one frame gives no feature.
 FRAME_SECONDS = 0.025
 
 
 @dataclass(frozen=True)
 class Window:
-    """How much sound a model wants to hear, and how.
+    """The sound that a model takes: its length, rate and channels.
 
     Attributes:
         sampling_rate: in Hz.
         num_samples: the most samples that the model looks at.
-        channels: ``mix`` hears all channels, ``first`` only the first (as the reference operator).
+        channels: ``mix`` uses all channels, ``first`` only the first (as the reference operator).
     """
 
     sampling_rate: int

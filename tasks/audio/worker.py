@@ -100,7 +100,7 @@ def _requests(stream: BinaryIO) -> Iterator[dict[str, Any]]:
 
 
 def _own_stdout() -> BinaryIO:
-    """Keep stdout for answers: whatever else prints there goes to stderr."""
+    """Keep stdout for answers: anything else that is printed goes to stderr."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers

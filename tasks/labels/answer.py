@@ -28,7 +28,7 @@ class Answer:
         aggregate: how the windows become one score a label. ``mean`` ranks by how much of the video
             it is; ``max`` by whether it is in there at all, and grows with the windows.
         top_k: the most labels in the scores.
-        min_score: the least score of a label among them; the tag is there whatever its score.
+        min_score: the least score of a label among them; the tag is kept at any score.
         groups: rolls labels up to groups; the tag, scores and timeline are the groups' then.
         scores: whether scores are asked for.
         timeline: whether a timeline is.
@@ -47,7 +47,9 @@ class Answer:
         if self.top_k < 1:
             raise ConfigurationError(f"Top-k must be 1 or more, not {self.top_k}.")
         if not 0 <= self.min_score <= 1:
-            raise ConfigurationError(f"The least score is 0 to 1, not {self.min_score}.")
+            raise ConfigurationError(
+                f"The lowest score must be between 0 and 1, not {self.min_score}."
+            )
 
 
 def video_tags(

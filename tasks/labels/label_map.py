@@ -112,7 +112,7 @@ def _from_json(text: str) -> Groups:
 
     groups = json.loads(text, object_pairs_hook=once)
     if not isinstance(groups, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return groups
 
 
@@ -122,7 +122,7 @@ def _from_csv(text: str) -> Groups:
         del rows[0]
     for row in rows:
         if len(row) != 2:
-            raise ValueError(f"a row has {len(row)} cells where label and group are two: {row[0]}")
+            raise ValueError(f"a row has {len(row)} cells, not two (label and group): {row[0]}")
     return _once([(label, group or None) for label, group in rows])
 
 
@@ -140,9 +140,11 @@ def _checked(groups: Groups) -> Groups:
         raise ValueError("it names no label")
     for label, group in groups.items():
         if group is not None and not (isinstance(group, str) and group.strip()):
-            raise ValueError(f"the group of {label} is no name")
+            raise ValueError(f"the group of {label} is not a name")
         if group == EMPTY:
-            raise ValueError(f"{EMPTY} is the tag of a video without sound, and no group")
+            raise ValueError(
+                f"{EMPTY} is the tag of a video without sound, so no group can have this name"
+            )
     return groups
 
 

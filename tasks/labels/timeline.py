@@ -38,7 +38,7 @@ def timeline(
                             |----Speech---|
         spans     |---Music---|---Speech--|
 
-    What lies between windows that are apart was not heard, and is in no span.
+    The gap between two windows that are apart was not decoded, and is in no span.
 
     Args:
         starts: of the windows, in order.

@@ -40,7 +40,9 @@ class Fields:
     def __post_init__(self) -> None:
         names = [self.videos, *self.written, *([] if self.meta is None else [self.meta])]
         if "" in names:
-            raise ConfigurationError("A field has an empty name: leave out what is not needed.")
+            raise ConfigurationError(
+                "A field has an empty name: leave out the option if the field is not needed."
+            )
         if not all(map(is_unicode, names)):
             raise ConfigurationError(f"The name of a field is not UTF-8: {', '.join(names)}.")
         if len(set(names)) < len(names):

@@ -55,7 +55,7 @@ def _decompressed(source: BinaryIO, compression: str) -> Iterator[BinaryIO]:
         with io.BufferedReader(raw, _BUFFER_BYTES) as plain:
             yield cast(BinaryIO, plain)
     except (gzip.BadGzipFile, zlib.error, _Damaged, EOFError) as error:
-        raise ManifestError("", f"is not whole {compression} data ({error})") from error
+        raise ManifestError("", f"is not complete {compression} data ({error})") from error
 
 
 @contextmanager

@@ -49,7 +49,7 @@ class JsonArray:
 
 
 class _Joined:
-    """The file, of which the start has been looked at."""
+    """The file, with its first bytes already read."""
 
     def __init__(self, source: BinaryIO) -> None:
         head = b""
@@ -116,7 +116,7 @@ def _elements(source: _Joined) -> Iterator[_Element]:
 
 
 class _Text:
-    """The text of an array, of which only the part in work is held.
+    """The text of an array; only the part in use is in memory.
 
     Attributes:
         position: offset into the part that is held.

@@ -94,7 +94,7 @@ class Ledger:
 
 
 class Earlier:
-    """The failures that a ledger tells of, as a number each: there may be millions.
+    """The failures that a ledger lists, as a number each: there may be millions.
 
     Known is a failure that concerns one video or sample, if the same content of it has failed in
     the same way before.
@@ -169,7 +169,7 @@ def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
 
 
 def refuse(error: Exception, manifest: str, target: str) -> None:
-    """Record that a manifest is left as it is, as a whole. Raises as :func:`open_ledger`."""
+    """Record that a whole manifest is left unchanged. Raises as :func:`open_ledger`."""
     match error:
         case ManifestError():
             line, kind, reason = error.line, FailureKind.MANIFEST, error.reason

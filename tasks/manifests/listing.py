@@ -1,4 +1,4 @@
-"""Which manifests a pattern stands for."""
+"""Lists the manifests that a pattern matches."""
 
 import logging
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 def list_manifests(pattern: str) -> list[Found]:
-    """List the manifests that a file name, a folder (at any depth) or a glob stands for, sorted.
+    """List the manifests that a file name, a folder (at any depth) or a glob matches, sorted.
 
     A folder or glob gives what has a manifest's extension and no hidden part below the folder it
     starts from, so neither ledgers nor temporary files. What looks like a manifest in a format that

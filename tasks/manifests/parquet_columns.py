@@ -59,7 +59,7 @@ class Columns:
     """
 
     def __init__(self, source: BinaryIO, fields: Fields) -> None:
-        # What the source raises is told from what is wrong with the file.
+        # Exceptions of the source differ from faults of the file.
         whole = Spliced(source, source.seek(0, io.SEEK_END), b"")
         self.fields, self.footer = fields, Footer.read(cast(BinaryIO, whole))
         # For pyarrow's own checks of what is not read here.

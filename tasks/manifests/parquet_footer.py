@@ -67,7 +67,7 @@ class Footer:
     def _check(self) -> None:
         leaves, rows = self.root.leaves, 0
         if ids.COLUMN_ORDERS in self.tree and len(self.tree.structs(ids.COLUMN_ORDERS)) != leaves:
-            raise MalformedError("it has not one order for each column")
+            raise MalformedError("it does not have one column order for each column")
         for group in self.groups:
             group.check(ids.GROUP_TYPES)
             chunks = group.structs(ids.COLUMNS)
@@ -76,7 +76,7 @@ class Footer:
             for chunk in chunks:
                 self._check_chunk(chunk)
             if group.integer(ids.GROUP_ROWS) < 0:
-                raise MalformedError("a row group has fewer than no rows")
+                raise MalformedError("a row group has a negative number of rows")
             rows += group.integer(ids.GROUP_ROWS)
             group.integer(ids.TOTAL_BYTES)  # must be there
         if rows != self.tree.integer(ids.ROWS):

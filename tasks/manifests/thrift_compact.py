@@ -60,7 +60,7 @@ class Struct(dict[int, Field]):
         """Return the items of a list of structures, as a new list."""
         items = self._get(number, Items)
         if items.values and items.type != STRUCT:
-            raise MalformedError(f"field {number} is no list of structures")
+            raise MalformedError(f"field {number} is not a list of structures")
         return [item for item in items.values if isinstance(item, Struct)]
 
     def _get(self, number: int, kind: type[T], default: T | None = None) -> T:
@@ -167,7 +167,7 @@ class _Reader:
             return self.byte()
         if kind in _FIXED:
             return self.take(_FIXED[kind])
-        raise MalformedError(f"there is no type {kind}")
+        raise MalformedError(f"unknown type {kind}")
 
     # A count that is too large ends with the data: each item takes a byte at least.
 

@@ -21,7 +21,7 @@ class CheckpointId:
     Attributes:
         hf_ast: id of a model on the hub, or a local folder.
         revision: branch, tag or commit of a hub model; None is its default branch.
-        trust_remote_code: run the Python code that the checkpoint brings along.
+        trust_remote_code: run the Python code that comes with the checkpoint.
     """
 
     hf_ast: str = DEFAULT_CHECKPOINT

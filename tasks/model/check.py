@@ -49,11 +49,11 @@ def check(classifier: "Classifier") -> None:
         _agrees(classifier, clips[:size], alone[:size]) for size in (2, 3)
     )
     if classifier.one_at_a_time:
-        log.warning("%s answers otherwise in a batch: it is run one clip at a time", name)
+        log.warning("%s gives other answers in a batch: it gets one clip at a time", name)
     if _are_probabilities(alone):
         activation = activation_of(classifier.model.config).activation
         classifier.undoes = activation
-        log.info("%s gives probabilities already: no %s is applied to them", name, activation)
+        log.info("%s already gives probabilities: no %s is applied", name, activation)
         if activation == "softmax" and not _add_up_to_one(alone):
             log.warning(
                 "the probabilities of %s do not add up to 1: its config.json should say"

@@ -95,11 +95,11 @@ def _sentence(named: CheckpointId, error: Exception) -> str:
         )
     if isinstance(error, ImportError):
         packages = _packages(error)
-        return f"The model {named.hf_ast} needs what is not installed: pip install {packages}."
+        return f"The model {named.hf_ast} needs missing packages: pip install {packages}."
     if "for this kind of AutoModel" in said:
         return (
-            f"The model {named.hf_ast} is not an audio classifier that transformers can load: such"
-            " are AST, Wav2Vec2, HuBERT, WavLM, Whisper, and models with code of their own for it."
+            f"The model {named.hf_ast} is not an audio classifier that transformers can load, such"
+            " as AST, Wav2Vec2, HuBERT, WavLM, Whisper, and models with code of their own for it."
         )
     if Path(named.hf_ast).is_dir():
         return f"The model in the folder {named.hf_ast} could not be loaded: {said}."

@@ -1,4 +1,4 @@
-"""Tells a model's name that nobody has, in a moment: transformers takes seconds to import."""
+"""Detects a misspelt model name before transformers is imported, which takes seconds."""
 
 import logging
 from pathlib import Path

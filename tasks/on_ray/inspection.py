@@ -82,6 +82,6 @@ def _require_one_model(said: Sequence[tuple[Machine, Inspected]], model: str) ->
             )
         if inspected.model != with_model[0][1]:
             raise ConfigurationError(
-                f"The model in {shown(model)} on the machine {machine.address} is another than on"
-                f" {with_model[0][0].address}."
+                f"The model in {shown(model)} on the machine {machine.address} differs from the"
+                f" one on {with_model[0][0].address}."
             )

@@ -16,7 +16,7 @@ from tasks.on_ray.waiting import Lifeline, result
 
 log = logging.getLogger(__name__)
 
-# One is computed, the clips of the next are fetched meanwhile.
+# While one is computed, the clips of the next are fetched.
 _CALLS_EACH = 2
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 1.0
@@ -95,7 +95,7 @@ class ModelPool:
                 asked = self._lifeline.ask(partial(call, member.actor))
                 return self._lifeline.wait(asked)
             except RayActorError as error:
-                log.warning("a process with the model is gone: %s", str(error).splitlines()[0])
+                log.warning("a process with the model has died: %s", str(error).splitlines()[0])
                 self._make_ready(member)
             finally:
                 self._give_back(member)

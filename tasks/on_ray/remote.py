@@ -81,7 +81,7 @@ class ScoreIndex:
 def extract(
     work: Work, urls: Sequence[str], tagger: Tagger
 ) -> tuple[tuple[ExtractedUnit, float], ExtractedUnit]:
-    """Extract a unit: what the driver is told (no clips; and the seconds it took), and the unit."""
+    """Extract a unit. Returns the driver's copy (no clips; the seconds it took), and the unit."""
     started = time.monotonic()
     use_cores(work.cores)
     work.open_cache()

@@ -33,7 +33,7 @@ _MESSAGE_CHARACTERS = 300
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn whatever a library raises inside into a :class:`StorageError`.
+    """Turn any exception of a library inside into a :class:`StorageError`.
 
     Any exception, since a library may raise any: fsspec's file systems raise ``KeyError``,
     ``struct.error`` or ``zipfile.BadZipFile`` about a damaged archive, an odd URL, a strange name.
@@ -47,7 +47,7 @@ def translated() -> Iterator[None]:
 
 
 def describe(error: BaseException) -> StorageError:
-    """Make a StorageError of an exception of a store. A StorageError comes back as it is."""
+    """Make a StorageError of an exception of a store. A StorageError is returned unchanged."""
     if isinstance(error, StorageError):
         return error
     if isinstance(error, FileNotFoundError) and error.__cause__ is not None:

@@ -1,4 +1,4 @@
-"""Which files a name, a folder or a pattern stands for."""
+"""Lists the files that a name, a folder or a glob matches."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 class Listing(NamedTuple):
-    """What a name, a folder or a glob stands for.
+    """The files that a name, a folder or a glob matches.
 
     Attributes:
         root: the folder in which the search began.
@@ -30,7 +30,7 @@ class Listing(NamedTuple):
 
 @translated()
 def list_files(pattern: str) -> Listing:
-    """List the files that a name, a folder (at any depth) or a glob stands for, sorted.
+    """List the files that a name, a folder (at any depth) or a glob matches, sorted.
 
     A name that exists is no glob, whatever characters it has. A folder or glob gives no file of
     which a part below what was typed begins with "." or "_": such names are hidden files, markers

@@ -120,11 +120,11 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
 
 
 class _Reader(io.RawIOBase):
-    """Passes on what the file of any store gives; whatever it raises becomes a StorageError."""
+    """Wraps the file of any store: each of its exceptions becomes a StorageError."""
 
     def __init__(self, file: Any, fs: AbstractFileSystem) -> None:
         self._file = file
-        self._fs = fs  # which closes its archive once nobody holds it
+        self._fs = fs  # it closes its archive once no reference is left
 
     def readable(self) -> bool:
         return True

@@ -110,7 +110,7 @@ def replace(fs: S3FileSystem, path: str, file: Path, expected: str | None, keep:
 
 
 def overwrite(fs: S3FileSystem, path: str, file: Path) -> None:
-    """Put ``file`` at ``path``, whatever is there."""
+    """Put ``file`` at ``path``, without a condition."""
     _upload(fs, path, file, {})
 
 

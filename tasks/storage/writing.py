@@ -79,7 +79,7 @@ def replace(url: str, file: Path, expected: Identity | None, keep: int = 0) -> N
 
 @translated()
 def overwrite(url: str, file: Path) -> None:
-    """Put the local ``file`` at ``url`` in one step, whatever is there. Raises as `replace`."""
+    """Put the local ``file`` at ``url`` in one step, without a condition. Raises as `replace`."""
     fs, path = resolve(url)
     if isinstance(fs, LocalFileSystem):
         local.replace(path, file, lambda: True)

@@ -3,8 +3,8 @@
 import gc
 import pickle
 import tempfile
-from collections.abc import Iterator
 from functools import partial
+from weakref import WeakSet
 
 import pytest
 
@@ -17,11 +17,9 @@ GIVEN = [(10.5 * number, bytes([number]) * (KILOBYTE - number)) for number in ra
 
 
 @pytest.fixture(autouse=True)
-def room_for_five(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    gc.collect()
+def room_for_five(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MEMORY_BYTES", 5 * KILOBYTE)
-    yield
-    gc.collect()
+    monkeypatch.setattr(module, "_all", WeakSet())  # without those of other tests
 
 
 def in_memory(clips: Clips) -> int:

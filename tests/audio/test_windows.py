@@ -155,7 +155,7 @@ def test_the_window_at_the_start_is_the_same_whatever_follows(
         assert np.array_equal(clips[0][1], sound)
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(
     name=st.sampled_from(["mp4", "mkv", "webm", "ts", "flv", "avi", "ogv", "mp3", "wav"]),
     seconds=st.floats(0.05, 6),

@@ -32,7 +32,7 @@ def test_videos_that_were_read_through_are_told_in_one_line() -> None:
         for url, name in formats.items()
     ]
     assert list(UnitOutcome(extracted=extracted).notes()) == [
-        "read to the end, since the format has nothing to seek by: flv (2), mp3 (1)"
+        "read to the end, because their format has no index: flv (2), mp3 (1)"
     ]
 
 

@@ -58,12 +58,12 @@ def test_the_star_says_what_others_become() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("map.json", "[1]", "no JSON object"),
+        ("map.json", "[1]", "not a JSON object"),
         ("map.json", "{", "Expecting"),
         ("map.json", '{"a": "b", "a": "c"}', "names a twice"),
-        ("map.json", '{"a": 1}', "group of a is no name"),
-        ("map.json", '{"a": {"b": "c"}}', "group of a is no name"),
-        ("map.json", '{"a": " "}', "group of a is no name"),
+        ("map.json", '{"a": 1}', "group of a is not a name"),
+        ("map.json", '{"a": {"b": "c"}}', "group of a is not a name"),
+        ("map.json", '{"a": " "}', "group of a is not a name"),
         ("map.json", '{"a": "EMPTY"}', "without sound"),
         ("map.json", "{}", "names no label"),
         ("map.csv", "", "names no label"),

@@ -108,7 +108,7 @@ LAYOUTS: dict[str, tuple[FormatContract, Write]] = {
 
 @pytest.mark.parametrize("fields", ALL, ids=lambda fields: " ".join(fields.written))
 @pytest.mark.parametrize("name", LAYOUTS)
-@settings(max_examples=20)
+@settings(max_examples=min(20, settings().max_examples))
 @pytest.mark.long
 @given(data=st.data())
 def test_no_field_is_lost_and_none_is_overwritten(

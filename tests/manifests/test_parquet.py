@@ -59,7 +59,7 @@ def tables(draw: st.DrawFn) -> tuple[Any, Fields]:
 
 
 @given(tables(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=min(60, settings().max_examples))
 @pytest.mark.long
 def test_everything_but_the_field_is_equal(drawn: tuple[Any, Fields], data: st.DataObject) -> None:
     table, fields = drawn

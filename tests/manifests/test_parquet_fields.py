@@ -45,6 +45,7 @@ TYPES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", FIELDS)
 @pytest.mark.parametrize("name", FILES)
 def test_every_judge_reads_all_fields(name: str, where: str) -> None:
@@ -113,6 +114,7 @@ def test_a_column_in_which_nothing_changes_stays_where_it_is(where: str) -> None
         "tags": ["A"], "made.by": "old", **values}  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", FIELDS)
 def test_night_after_night_a_file_does_not_grow(where: str) -> None:
     content, fields = FILES["row groups"](), FIELDS[where]

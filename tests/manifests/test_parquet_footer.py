@@ -137,6 +137,7 @@ def test_row_groups_without_rows() -> None:
     assert groups == [0, 2, 0, 3, 0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codec", ["none", "zstd"])
 @pytest.mark.parametrize("name", ["pyarrow", "row groups", "page index", "polars", "spark"])
 def test_night_after_night_a_file_does_not_grow(name: str, codec: str) -> None:

@@ -121,7 +121,7 @@ def test_probabilities_come_out_as_the_model_gave_them(
     folder = make_standin(labels, takes=10_000, outputs=outputs, problem_type=problem_type)
     classifier = load(folder)
     clips = noises(160_000, 30_000)
-    assert f"{folder} gives probabilities already: no {activation} is applied" in caplog.text
+    assert f"{folder} already gives probabilities: no {activation} is applied" in caplog.text
     config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
     assert activation_of(config).activation == activation
     found = probabilities(classifier.logits(clips).numpy(), activation_of(config).activation)
@@ -169,7 +169,7 @@ def test_a_package_that_the_models_code_needs_is_named(
     with pytest.raises(ConfigurationError) as caught:
         load(folder)
     start, _, named = str(caught.value).rstrip(".").partition(": pip install ")
-    assert start == f"The model {folder} needs what is not installed"
+    assert start == f"The model {folder} needs missing packages"
     assert sorted(named.split()) == packages.split()
 
 

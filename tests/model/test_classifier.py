@@ -114,6 +114,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint_folder: Path) -> 
     assert max(crowded.sizes[6:]) == 2  # learnt for good
 
 
+@pytest.mark.long
 def test_any_other_extractor_is_called_as_it_is(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = Wav2Vec2Config(
@@ -218,6 +219,7 @@ def test_bfloat16_is_near_float32(ast_base_width: Path) -> None:
     torch.testing.assert_close(near, exact, atol=BFLOAT16_TOLERANCE, rtol=0)
 
 
+@pytest.mark.long
 def test_bfloat16_gives_the_labels_of_float32() -> None:
     """On the demo videos, with the demo model, a trained one."""
     checkpoint = find(DEMO / "model")

@@ -144,4 +144,4 @@ def test_a_model_that_is_not_the_same_on_every_machine(
     shutil.copytree(DEMO_MODEL, folders[1] / "model")
     config = folders[1] / "model" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"changed": True}))
-    assert "is another than on" in refusal(cluster.address, model=model)
+    assert "differs from the one on" in refusal(cluster.address, model=model)

@@ -61,6 +61,7 @@ def players(text: str) -> dict[int, bytes]:
     return {int(number): base64.b64decode(sound) for number, sound in found}
 
 
+@pytest.mark.long
 def test_the_page_plays_the_clip_of_each_example() -> None:
     text = page(Summary(), "Completed", NOW, Background(examples=examples(), extract=extract))
     assert set(players(text)) == set(range(6))
@@ -85,7 +86,7 @@ def test_one_that_cannot_be_read_again_says_so() -> None:
     text = page(Summary(), "Completed", NOW, Background(examples=examples(), extract=fail))
     assert set(players(text)) == {0, 3, 4, 5}
     assert "It could not be read again: no such object." in text
-    assert "It has no sound any more." in text
+    assert "It no longer has sound." in text
 
 
 def test_without_sound_nothing_is_extracted() -> None:
@@ -133,7 +134,7 @@ def test_a_page_is_never_larger_than_eight_megabytes() -> None:
     background = Background(examples=many, extract=lambda _: long)
     text = page(Summary(rows=rows), "Completed", NOW, background)
     assert 0.9 * MAX_BYTES < len(text.encode()) <= MAX_BYTES
-    assert "The page is as large as it may be." in text
+    assert "The page has reached its size limit." in text
 
 
 @pytest.fixture(scope="module")
