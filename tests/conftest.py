@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
+
+from tasks.videos import Videos
 
 REGION = "us-east-1"
 SLOW_SECONDS = 2.0
@@ -157,3 +160,9 @@ def s3() -> Iterator[S3Server]:
 
 def _forget_file_systems() -> None:
     fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+@pytest.fixture
+def videos() -> Iterator[Videos]:
+    with closing(Videos()) as videos:
+        yield videos

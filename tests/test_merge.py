@@ -3,11 +3,8 @@
 import gzip
 import io
 import json
-import multiprocessing
 import os
-import signal
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +16,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks import storage
-from tasks.errors import Failure, FailureKind, ManifestChanged, ManifestError, TransientError
+from tasks.errors import Failure, FailureKind, ManifestError
 from tasks.filling import MergeResult
 from tasks.manifests import Fields
 from tasks.manifests.files import open_manifest
 from tasks.manifests.ledger import ledger_of
 from tasks.manifests.listing import list_manifests
-from tasks.merge import ATTEMPTS, merge, merge_manifest
-from tasks.plan import Manifest, ManifestPlan, find_manifests
+from tasks.merge import merge, merge_manifest
+from tasks.plan import ManifestPlan, find_manifests
 from tasks.tags import VideoTags
 from tests import needs
 from tests.conftest import S3Server
-
-MUSIC, SPEECH = VideoTags("Music"), VideoTags("Speech")
-
-
-def lines(*samples: object) -> bytes:
-    return "".join(json.dumps(sample) + "\n" for sample in samples).encode()
+from tests.merging import MUSIC, SPEECH, Meddling, ledger, lines, plan_of, tags
 
 
 @pytest.fixture
@@ -63,16 +55,6 @@ def outcomes(tmp_path: Path) -> dict[str, Any]:
         f"{tmp_path}/b.mp4": SPEECH,
         f"{tmp_path}/gone.mp4": Failure("v", FailureKind.MISSING, "no such file"),
     }
-
-
-def tags(path: Path) -> list[Any]:
-    return [
-        json.loads(line).get("video_audio_tags", "none") for line in path.read_bytes().splitlines()
-    ]
-
-
-def ledger(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(ledger_of(str(path))).read_bytes().splitlines()]
 
 
 def test_each_sample_gets_what_its_videos_allow(manifest: Path, outcomes: dict[str, Any]) -> None:
@@ -165,10 +147,6 @@ def test_a_refused_manifest_is_left_and_recorded(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.failures"]
 
 
-def plan_of(path: Path) -> ManifestPlan:
-    return ManifestPlan(Manifest(0, str(path), str(path), str(path.parent)), untagged=1)
-
-
 def test_whatever_is_raised_is_that_manifests_trouble(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     content = lines({"videos": ["a.mp4"]})
@@ -235,83 +213,6 @@ def test_a_ledger_that_cannot_be_written_costs_no_tags(tmp_path: Path) -> None:
     assert "m.jsonl.failures: cannot be written" in merged.problem
 
 
-@pytest.mark.parametrize("error", [TransientError("no answer"), ManifestChanged("changed")])
-def test_what_may_pass_is_tried_again_and_nothing_waits_after_the_last_try(
-    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "m.jsonl"
-    path.write_bytes(lines({"videos": ["a.mp4"]}))
-    pauses: list[float] = []
-    monkeypatch.setattr("time.sleep", pauses.append)
-
-    def fail() -> None:
-        raise error
-
-    known = Meddling({f"{tmp_path}/a.mp4": MUSIC}, fail, ATTEMPTS - 1)
-    assert merge_manifest(plan_of(path), Fields(), known, retag=False).problem is None
-    assert tags(path) == [["Music"]]
-    assert len(pauses) == ATTEMPTS - 1
-
-    path.write_bytes(lines({"videos": ["a.mp4"]}))
-    known.times = ATTEMPTS
-    assert merge_manifest(plan_of(path), Fields(), known, retag=False).result is None
-    assert known.times == 0
-    assert len(pauses) == 2 * (ATTEMPTS - 1)
-    assert len(ledger(path)) == 1
-
-
-class Meddling(dict[str, Any]):
-    """Outcomes; on the way, ``times`` times, someone else does ``meddle``."""
-
-    def __init__(self, known: dict[str, Any], meddle: Callable[[], object], times: int) -> None:
-        super().__init__(known)
-        self.meddle, self.times = meddle, times
-
-    def get(self, url: str, default: Any = None, /) -> Any:
-        if self.times:
-            self.times -= 1
-            self.meddle()
-        return super().get(url, default)
-
-
-def test_a_line_added_meanwhile_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "m.jsonl"
-    path.write_bytes(lines({"videos": ["a.mp4"]}))
-    added = lines({"videos": ["later.mp4"]})
-    known = Meddling(
-        {f"{tmp_path}/a.mp4": MUSIC}, lambda: path.write_bytes(path.read_bytes() + added), 1
-    )
-    result = merge(str(path), str(path), Fields(), known)
-    assert (result.tagged, result.pending) == (1, 1)
-    assert tags(path) == [["Music"], "none"]
-
-
-def test_it_gives_up_when_others_never_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    path = tmp_path / "m.jsonl"
-    path.write_bytes(lines({"videos": ["a.mp4"]}))
-    known = Meddling(
-        {f"{tmp_path}/a.mp4": MUSIC}, lambda: path.write_bytes(path.read_bytes() + b"\n"), 99
-    )
-    with pytest.raises(ManifestChanged):
-        merge(str(path), str(path), Fields(), known)
-    assert b"Music" not in path.read_bytes()
-
-
-def test_a_manifest_read_while_it_was_written_is_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "m.jsonl"
-    whole = lines({"videos": ["a.mp4"]}, {"videos": ["b.mp4"], "text": "long"})
-    path.write_bytes(whole[:-9])
-    known = {f"{tmp_path}/a.mp4": MUSIC, f"{tmp_path}/b.mp4": SPEECH}
-    result = merge(
-        str(path), str(path), Fields(), Meddling(known, lambda: path.write_bytes(whole), 1)
-    )
-    assert result.tagged == 2
-    assert tags(path) == [["Music"], ["Speech"]]
-
-
 PARQUET_ROWS = [{"videos": ["a.mp4"], "n": 1}, {"videos": ["b.mp4"], "n": 2}]
 
 
@@ -341,26 +242,6 @@ def test_every_format_is_merged_alike(name: str, place: str, tmp_path: Path, s3:
     with open_manifest(url) as manifest:
         found = manifest.format.read(manifest.stream, Fields())
         assert [sample.missing for sample in found] == [(), ()]
-
-
-def killed_half_way(url: str) -> None:
-    known = Meddling({}, lambda: os.kill(os.getpid(), signal.SIGKILL), 1)
-    merge(url, url, Fields(), known)
-
-
-@pytest.mark.long
-def test_a_killed_run_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "m.jsonl"
-    content = lines({"videos": ["a.mp4"]})
-    path.write_bytes(content)
-    run = multiprocessing.get_context("spawn").Process(target=killed_half_way, args=(str(path),))
-    run.start()
-    run.join()
-    assert run.exitcode == -signal.SIGKILL
-    assert path.read_bytes() == content
-    assert [found.url for found in list_manifests(str(tmp_path))] == [str(path)]
-    merge(str(path), str(path), Fields(), {f"{tmp_path}/a.mp4": MUSIC})
-    assert tags(path) == [["Music"]]
 
 
 def test_the_owner_stays(tmp_path: Path) -> None:
@@ -397,16 +278,6 @@ def test_on_s3_the_object_keeps_its_metadata(s3: S3Server) -> None:
     assert (head["ContentType"], head["Metadata"]) == ("application/x-ndjson", {"owner": "me"})
 
 
-def test_on_s3_a_change_meanwhile_is_kept(s3: S3Server) -> None:
-    url = f"{s3.bucket()}/m.jsonl"
-    content = lines({"videos": ["v.mp4"]})
-    s3.put(url, content)
-    known = Meddling(
-        {url.replace("m.jsonl", "v.mp4"): MUSIC}, lambda: s3.put(url, content + content), 1
-    )
-    assert merge(url, url, Fields(), known).tagged == 2
-
-
 def test_on_s3_failures_are_an_object_beside_it(s3: S3Server) -> None:
     bucket = s3.bucket()
     url = f"{bucket}/m.jsonl"
@@ -417,42 +288,6 @@ def test_on_s3_failures_are_an_object_beside_it(s3: S3Server) -> None:
     assert [found.url for found in list_manifests(bucket)] == [url]
     merge(url, url, Fields(), {f"{bucket}/v.mp4": MUSIC})
     assert s3.keys(bucket) == ["m.jsonl"]
-
-
-ROUNDS = 50
-SAMPLES = 20
-
-
-def tag_half(urls: list[str], half: int, barrier: Any) -> None:
-    for url in urls:
-        base = storage.parent(url)
-        known = {
-            f"{base}/{number}.mp4": VideoTags(f"L{number}") for number in range(half, SAMPLES, 2)
-        }
-        barrier.wait()
-        merge(url, url, Fields(), known)
-
-
-@pytest.mark.parametrize("place", ["local", "s3"])
-def test_two_runs_on_one_manifest_lose_no_tag(place: str, tmp_path: Path, s3: S3Server) -> None:
-    base = str(tmp_path) if place == "local" else s3.bucket()
-    urls = [f"{base}/{number}.jsonl" for number in range(ROUNDS)]
-    content = lines(*({"videos": [f"{number}.mp4"]} for number in range(SAMPLES)))
-    for url in urls:
-        s3.put(url, content) if place == "s3" else Path(url).write_bytes(content)
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(2)
-    runs = [context.Process(target=tag_half, args=(urls, half, barrier)) for half in (0, 1)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    assert [run.exitcode for run in runs] == [0, 0]
-    expected = [[f"L{number}"] for number in range(SAMPLES)]
-    for url in urls:
-        text = s3.get(url) if place == "s3" else Path(url).read_bytes()
-        found = [json.loads(line).get("video_audio_tags") for line in text.splitlines()]
-        assert found == expected, url
 
 
 @pytest.mark.parametrize("name", ["a::b.jsonl", "[x] #1?.jsonl", "zip::m.jsonl"])

@@ -4,7 +4,6 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.errors import ConfigurationError, Failure, FailureKind
+from tasks.errors import ConfigurationError
 from tasks.manifests import Fields
 from tasks.manifests.json_array import JsonArray
 from tasks.plan import find_manifests, plan
-from tasks.tags import VideoTags
 from tasks.videos import Videos
 from tests import needs
 from tests.conftest import S3Server
 from tests.storage.conftest import put
 from tests.web import serving
-
-
-@pytest.fixture
-def videos() -> Iterator[Videos]:
-    with closing(Videos()) as videos:
-        yield videos
 
 
 def write(path: Path, *samples: Mapping[str, object] | str) -> Path:
@@ -77,40 +69,6 @@ def test_units_are_full_across_manifests_and_tell_how_far_they_reach(
         write(tmp_path / f"{number}.jsonl", {"videos": [f"{number}.mp4"]})
     plan(find_manifests([str(tmp_path)], None, None), Fields(), videos, retag=False)
     assert [(last, len(urls)) for last, urls in planned(videos, 4)] == [(3, 4), (7, 4), (9, 2)]
-
-
-def test_the_order_is_that_of_the_manifests(videos: Videos) -> None:
-    """Manifests are read at the same time: a later one may be in the table first."""
-    videos.add(1, [(0, "shared"), (1, "late")])
-    videos.add(0, [(0, "early"), (1, "shared")])
-    assert planned(videos) == [(1, ["early", "shared", "late"])]
-
-
-def test_a_unit_spans_all_manifests_that_may_name_a_video_of_it(videos: Videos) -> None:
-    videos.add(2, [(0, "shared"), (1, "late")])
-    videos.add(0, [(0, "early"), (1, "shared")])
-    videos.add(1, [(0, "shared")])
-    spans = [(unit.urls, tuple(unit.span)) for unit in videos.units(1)]
-    assert spans == [(["early"], (0, 0)), (["shared"], (0, 2)), (["late"], (2, 2))]
-
-
-def test_outcomes(videos: Videos) -> None:
-    videos.add(0, [(0, "good"), (1, "bad"), (2, "open"), (3, "scored"), (4, "empty")])
-    failure = Failure("bad", FailureKind.MISSING, "no such file")
-    scored = VideoTags(
-        "Geräusch",
-        [{"label": "Geräusch", "score": 0.125, "peak": 0.9}],
-        [{"start": 0.0, "end": 10.24, "label": "Geräusch", "score": 0.125}],
-    )
-    empty = VideoTags("EMPTY", None, [])
-    videos.settle(
-        [("good", VideoTags("Speech")), ("bad", failure), ("scored", scored), ("empty", empty)]
-    )
-    assert videos.get("good") == VideoTags("Speech")
-    assert videos.get("bad") == failure
-    assert (videos.get("scored"), videos.get("empty")) == (scored, empty)
-    assert videos.get("open") is None
-    assert videos.get("of another run") is None
 
 
 def test_a_refused_manifest_does_not_stop_the_others(tmp_path: Path, videos: Videos) -> None:
@@ -237,31 +195,6 @@ def test_whatever_a_format_raises_is_that_manifests_trouble(
     bad, good = plan(find_manifests([str(tmp_path)], None, None), Fields(), videos, retag=False)
     assert isinstance(bad.error, KeyError)
     assert good.untagged == 1
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        {"tags": "videos"},
-        {"meta": "videos"},
-        {"tags": "a", "meta": "a"},
-        {"videos": "video_audio_tags"},
-    ],
-)
-def test_fields_of_one_name_are_refused(names: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match="need different names"):
-        Fields(**names)
-
-
-@pytest.mark.parametrize("names", [{"meta": ""}, {"tags": ""}, {"videos": ""}, {"scores": ""}])
-def test_a_field_without_a_name_is_refused(names: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match="has an empty name"):
-        Fields(**names)
-
-
-def test_a_field_whose_name_no_manifest_can_hold_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"^The name of a field is not UTF-8: .*t\\udcffs"):
-        Fields(tags="t\udcffs")
 
 
 @pytest.mark.long

@@ -6,50 +6,20 @@ somebody else: nothing here is judged by our own code.
 
 import io
 import random
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, csv_text, format_of, json_array, lines
-from tests.manifests.strategies import expected_sample, read, rewritten, tags_of, written
-
-Record = dict[str, Any]
-TAGS = "video_audio_tags"
-
-SAMPLES: list[Record] = [
-    {"id": "a", "videos": ["v/1.mp4"], "text": "plain"},
-    {"id": "b", "videos": ["v/2.mp4", "s3://b/ü 3.mp4"], "text": 'a "quote", a comma;\ttab | bar'},
-    {"id": "c", "videos": [], "text": "two\nlines"},
-    {"id": "007", "videos": ["v/1.mp4"], "text": "ünïcode 漢字 😀"},
-]
-LABELS = [["Speech"], ["Music", 'Rain, "heavy"'], [], ["Geräusch"]]
-
-
-SCORES = [
-    {"label": "Speech", "score": 0.812, "peak": 0.97},
-    {"label": 'Geräusch, "laut"', "score": 0.1, "peak": 0.1},
-]
-SPANS = [
-    {"start": 0.0, "end": 20.48, "label": "Speech", "score": 0.9},
-    {"start": 20.48, "end": 31.5, "label": "two\nlines", "score": 0.25},
-]
-VALUES: list[Record] = [
-    {TAGS: labels, "scores": scores, "timeline": spans, "made by": made_by}
-    for labels, scores, spans, made_by in zip(
-        LABELS,
-        [[SCORES], [SCORES[:1], []], [], [SCORES[1:]]],
-        [[[]], [SPANS, SPANS[:1]], [], [SPANS[1:]]],
-        ["model@1", 'a, "b"; c\td | e', "Modell für ü\nzwei Zeilen", "(no list)"],
-        strict=True,
-    )
-]
-
-
-def only(record: Record, *keys: str) -> Record:
-    return {key: record[key] for key in keys}
+from tests.manifests.contract_of_fields import FieldsContract
+from tests.manifests.format_under_test import (
+    LABELS,
+    SAMPLES,
+    TAGS,
+)
+from tests.manifests.strategies import read, rewritten, tags_of
 
 
 class StreamOnly(io.RawIOBase):
@@ -67,52 +37,8 @@ class StreamOnly(io.RawIOBase):
         return count
 
 
-class FormatContract:
-    """The tests. A subclass is named Test..., so that they are collected.
-
-    Attributes:
-        url: a name with the extension under test.
-        same_bytes: a sample that gains no tags keeps its bytes, where the field is there already.
-    """
-
-    url: ClassVar[str]
-    same_bytes: ClassVar[bool] = True
-
-    def write(self, samples: Sequence[Record], columns: Sequence[str]) -> bytes:
-        """A manifest with these samples; each has all columns, None where it has no value.
-        Values are text, but for lists of text and the dict of a meta field."""
-        raise NotImplementedError
-
-    def read_back(self, content: bytes) -> list[Record]:
-        """The samples of a manifest; None, or no key, where there is no value."""
-        raise NotImplementedError
-
-    def pack(self, content: bytes) -> bytes:
-        """The same, compressed."""
-        return content
-
-    def unpack(self, content: bytes) -> bytes:
-        return content
-
-    # How the tests say it.
-
-    def packed(self, samples: Sequence[Record], *more: str) -> bytes:
-        columns = list(dict.fromkeys(["id", "videos", *more, *(k for s in samples for k in s)]))
-        return self.pack(
-            self.write([{key: s.get(key) for key in columns} for s in samples], columns)
-        )
-
-    def tagged(
-        self, content: bytes, labels: Sequence[list[str] | None], fields: Fields | None = None
-    ) -> bytes:
-        lines = [sample.line for sample in read(self.url, content, fields)]
-        given = zip(lines, labels, strict=True)
-        return rewritten(
-            self.url, content, {n: tags for n, tags in given if tags is not None}, fields
-        )
-
-    def back(self, content: bytes) -> list[Record]:
-        return [without_nulls(record) for record in self.read_back(self.unpack(content))]
+class FormatContract(FieldsContract):
+    """The tests. A subclass is named Test..., so that they are collected."""
 
     # Reading
 
@@ -234,82 +160,6 @@ class FormatContract:
         result = self.back(self.tagged(self.packed(samples), LABELS, fields))
         assert result == [s | {"the, tags": t} for s, t in zip(samples, LABELS, strict=True)]
 
-    # Several fields
-
-    FOUR = Fields(scores="scores", timeline="timeline", provenance="made by")
-
-    def with_values(
-        self, content: bytes, values: Sequence[Record | None], fields: Fields = FOUR
-    ) -> bytes:
-        lines = [sample.line for sample in read(self.url, content, fields)]
-        given = zip(lines, values, strict=True)
-        return written(self.url, content, {n: v for n, v in given if v is not None}, fields)
-
-    def test_several_fields_are_added_in_their_order(self) -> None:
-        result = self.with_values(self.packed(SAMPLES), VALUES)
-        assert self.back(result) == [s | v for s, v in zip(SAMPLES, VALUES, strict=True)]
-        assert list(self.back(result)[0]) == [*SAMPLES[0], *self.FOUR.written]
-        assert [sample.missing for sample in read(self.url, result, self.FOUR)] == [()] * 4
-        made_by = [sample.provenance for sample in read(self.url, result, self.FOUR)]
-        assert made_by == [value["made by"] for value in VALUES]
-
-    def test_what_is_there_stays_and_what_is_missing_is_added(self) -> None:
-        first = self.with_values(self.packed(SAMPLES), [only(v, TAGS) for v in VALUES])
-        assert [s.missing for s in read(self.url, first, self.FOUR)] == [self.FOUR.written[1:]] * 4
-        rest = [only(value, *self.FOUR.written[1:]) for value in VALUES]
-        second = self.with_values(first, [None, rest[1], None, rest[3]])
-        expected = [s | only(v, TAGS) for s, v in zip(SAMPLES, VALUES, strict=True)]
-        expected[1] |= rest[1]
-        expected[3] |= rest[3]
-        assert self.back(second) == expected
-        third = self.with_values(second, [rest[0], None, rest[2], None])
-        assert self.back(third) == [s | v for s, v in zip(SAMPLES, VALUES, strict=True)]
-
-    def test_one_field_is_replaced_and_the_others_stay(self) -> None:
-        whole = self.with_values(self.packed(SAMPLES), VALUES)
-        result = self.with_values(whole, [None, {"scores": [[]]}, {"made by": "later"}, None])
-        expected = [s | v for s, v in zip(SAMPLES, VALUES, strict=True)]
-        expected[1]["scores"], expected[2]["made by"] = [[]], "later"
-        assert self.back(result) == expected
-
-    def test_several_fields_inside_a_field(self) -> None:
-        fields = Fields("videos", "t", "meta", "s", "tl", "p")
-        values = [dict(zip(fields.written, value.values(), strict=True)) for value in VALUES]
-        samples = [s | {"meta": {"lang": "en"}} for s in SAMPLES]
-        for given in (SAMPLES, samples):
-            result = self.with_values(self.packed(given), values, fields)
-            assert self.back(result) == [
-                s | {"meta": s.get("meta", {}) | v} for s, v in zip(given, values, strict=True)
-            ]
-            assert [s.missing for s in read(self.url, result, fields)] == [()] * 4
-            assert read(self.url, result, fields)[1].provenance == values[1]["p"]
-
-    # Inside a meta field
-
-    META = Fields(tags="t", meta="meta")
-
-    def test_tags_inside_a_field(self) -> None:
-        samples = [s | {"meta": {"lang": "en"}} for s in SAMPLES]
-        result = self.back(self.tagged(self.packed(samples), LABELS, self.META))
-        assert result == [
-            expected_sample(s, self.META, t) for s, t in zip(samples, LABELS, strict=True)
-        ]
-
-    def test_a_field_that_is_missing_is_made(self) -> None:
-        result = self.back(self.tagged(self.packed(SAMPLES), LABELS, self.META))
-        assert result == [
-            expected_sample(s, self.META, t) for s, t in zip(SAMPLES, LABELS, strict=True)
-        ]
-
-    def test_tags_inside_a_field_are_seen_and_replaced(self) -> None:
-        samples = [SAMPLES[0] | {"meta": {"lang": "en", "t": ["Old"]}},
-                   SAMPLES[3] | {"meta": {"lang": "de", "t": None}}]  # fmt: skip
-        content = self.packed(samples)
-        assert [not s.missing for s in read(self.url, content, self.META)] == [True, False]
-        result = self.back(self.tagged(content, [LABELS[0], LABELS[3]], self.META))
-        assert [s["meta"] for s in result] == [
-            {"lang": "en", "t": LABELS[0]}, {"lang": "de", "t": LABELS[3]}]  # fmt: skip
-
     # Faults
 
     def test_odd_videos_are_a_fault_of_their_sample_alone(self) -> None:
@@ -395,12 +245,3 @@ class StreamContract(FormatContract):
         samples[1]["text"] = "x" * 1_000_000
         content = self.packed(samples)
         assert self.back(self.tagged(content, [None, ["A"], None]))[1] == samples[1] | {TAGS: ["A"]}
-
-
-def without_nulls(record: Record) -> Record:
-    """The record without keys of no value, in dicts too: readers of tables add those."""
-    return {
-        key: without_nulls(value) if isinstance(value, dict) else value
-        for key, value in record.items()
-        if value is not None and value != {}
-    }

@@ -5,8 +5,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
+from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample, format_of
 
 Record = dict[str, Any]
@@ -96,3 +98,15 @@ def expected_sample(sample: dict[str, Any], fields: Fields, tags: list[str]) -> 
     if fields.meta is None:
         return sample | {fields.tags: tags}
     return sample | {fields.meta: (sample.get(fields.meta) or {}) | {fields.tags: tags}}
+
+
+def refusal(url: str, content: bytes, fields: Fields | None = None) -> ManifestError:
+    """Why it is refused, in the plan as in the merge."""
+    with pytest.raises(ManifestError) as planned:
+        read(url, content, fields)
+    with pytest.raises(ManifestError) as merged:
+        format_of(url).rewrite(
+            io.BytesIO(content), io.BytesIO(), fields or Fields(), tags_of(["T"])
+        )
+    assert str(planned.value) == str(merged.value)
+    return planned.value

@@ -15,7 +15,8 @@ import polars as pl
 import zstandard
 
 from tasks.manifests import COMPRESSIONS, FORMATS, extensions
-from tests.manifests.contract import FormatContract, Record, StreamContract
+from tests.manifests.contract import FormatContract, StreamContract
+from tests.manifests.format_under_test import Record
 
 
 class JsonLines(StreamContract):

@@ -13,7 +13,7 @@ import pytest
 from tasks.errors import ManifestError
 from tasks.manifests import Fields
 from tasks.manifests.parquet_footer import Footer
-from tests.manifests.contract import SCORES, SPANS
+from tests.manifests.format_under_test import SCORES, SPANS
 from tests.manifests.parquet_files import (
     FILES,
     SPARK,

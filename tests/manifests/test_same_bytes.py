@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from tasks.manifests import Fields
-from tests.fuzz.test_text_manifests import manifest
+from tests.fuzz.text_manifests import manifest
 from tests.manifests.parquet_files import FILES
 from tests.manifests.strategies import read, rewritten
 
