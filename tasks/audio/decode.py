@@ -3,13 +3,12 @@
 Runs in the child processes of the pool.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain, count
+from itertools import count
 from typing import cast
 
 import av
-import av.error
 from av.audio.stream import AudioStream
 from av.codec.context import ThreadType
 from av.container import InputContainer
@@ -18,6 +17,7 @@ from tasks.audio.announced import joined
 from tasks.audio.container import open_container
 from tasks.audio.downmix import downmix
 from tasks.audio.extent import Readable, is_mp4, is_whole
+from tasks.audio.frames import GRACE_SECONDS, after_edits, decoded, packets_of, until_full
 from tasks.audio.mp4 import Mp4Track, absence, audio_tracks
 from tasks.audio.proof import LATE_FORMATS, encryption, format_name, prove_no_audio_stream
 from tasks.audio.samples import collect
@@ -27,16 +27,6 @@ from tasks.errors import FailureKind, VideoError
 
 # Decoded beyond the window, so that the resampler's filter has sound on both sides of the cut.
 MARGIN_SECONDS = 0.05
-
-# Limits for untrusted (corrupt or malicious) files. DSD512 has the highest rate in use; the lowest
-# that is used for speech is 4,000 Hz.
-MIN_SAMPLING_RATE = 1_000
-MAX_SAMPLING_RATE = 2_822_400
-MAX_BROKEN_READS = 64
-MAX_CORRUPT_PACKETS = 2_000
-
-# Headers round, codecs pad, and the last picture may have no duration.
-GRACE_SECONDS = 1.0
 
 # Formats whose header states a duration, of each stream or of the whole; elsewhere FFmpeg
 # estimates it.
@@ -184,94 +174,18 @@ def _decode_stream(
     # FFmpeg's own threads under ours deadlock and run out (PyAV#1962, torchcodec#1253).
     stream.codec_context.thread_type = ThreadType.NONE
     stream.codec_context.thread_count = 1
-    packets = _packets(container, stream, window, track.statistics)
-    frames = _frames(packets, stream, track.statistics)
+    packets = packets_of(container, stream, window, track.statistics)
+    frames = decoded(packets, stream, track.statistics)
     if track.format == "mov":
         # Elsewhere negative times are sound: clocks that wrap (MPEG-TS), odd timestamps (FLV, ASF).
-        frames = _after_edits(frames)
+        frames = after_edits(frames)
     seconds = window.seconds + MARGIN_SECONDS
-    for rate, names, planar in collect(_until_full(frames, seconds, track.statistics), seconds):
+    for rate, names, planar in collect(until_full(frames, seconds, track.statistics), seconds):
         mono = planar[0] if window.channels == "first" else downmix(planar, names)
         track.segments.append((rate, mono))
     # An edit list counts from 0, whatever it leaves out.
     track.zero = 0.0 if track.format == "mov" else (container.start_time or 0) / av.time_base
     track.ends_early = _ends_early(container, track.statistics)
-
-
-def _packets(
-    container: InputContainer, stream: AudioStream, window: Window, statistics: Statistics
-) -> Iterator["av.Packet[AudioStream]"]:
-    """Yield the packets of ``stream``; those of other streams only advance the position.
-
-    Gives up a stream without sound when the other audio streams could have filled the window.
-    """
-    latest: dict[int, av.Packet[AudioStream]] = {}
-    wanted = stream.index
-    rivals = {other.index for other in container.streams.audio} - {wanted}
-    patience = (window.seconds + GRACE_SECONDS) * len(rivals)
-    for _ in range(MAX_BROKEN_READS):
-        try:
-            for packet in cast("Iterator[av.Packet[AudioStream]]", container.demux()):
-                if not packet.size:
-                    continue  # a flush packet of PyAV's: the decoder is flushed by _frames
-                number = packet.stream_index
-                latest[number] = packet
-                if number == wanted:
-                    yield packet
-                elif number in rivals and not statistics.frames:
-                    patience -= (packet.duration or 0) * float(packet.time_base or 0)
-                    if patience < 0:
-                        return
-            break
-        except av.error.FFmpegError as error:
-            statistics.add_error(error)  # a broken read is skipped: go on behind it
-        except IndexError:
-            break  # the end: PyAV's flush stumbles over a stream that appeared on the way
-    start = (container.start_time or 0) / av.time_base
-    statistics.last_pts = max(map(_end_seconds, latest.values()), default=start) - start
-
-
-def _end_seconds(packet: "av.Packet[AudioStream]") -> float:
-    time = packet.dts if packet.pts is None else packet.pts
-    return ((time or 0) + (packet.duration or 0)) * float(packet.time_base or 0)
-
-
-def _frames(
-    packets: Iterable["av.Packet[AudioStream]"], stream: AudioStream, statistics: Statistics
-) -> Iterator[av.AudioFrame]:
-    """Yield the decoded frames, the decoder's last ones included; a corrupt packet is skipped."""
-    for packet in chain(packets, [None]):
-        if statistics.corrupt_packets >= MAX_CORRUPT_PACKETS:
-            return
-        try:
-            frames = stream.decode(packet)
-        except av.error.FFmpegError as error:
-            statistics.add_error(error)
-            continue
-        for frame in frames:
-            if frame.samples and frame.sample_rate:
-                yield frame
-
-
-def _after_edits(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Leave out what the edit list puts before the start."""
-    for frame in frames:
-        if frame.time is None or frame.time + frame.samples / frame.sample_rate > 0:
-            yield frame
-
-
-def _until_full(
-    frames: Iterable[av.AudioFrame], seconds: float, statistics: Statistics
-) -> Iterator[av.AudioFrame]:
-    """Yield the frames of so many seconds: the cost does not grow with the video."""
-    for frame in frames:
-        if not MIN_SAMPLING_RATE <= frame.sample_rate <= MAX_SAMPLING_RATE:
-            reason = f"claims a sampling rate of {frame.sample_rate:,} Hz"
-            raise VideoError(FailureKind.CORRUPT, reason)
-        yield frame
-        statistics.add_frame(frame.time, frame.samples / frame.sample_rate)
-        if statistics.decoded_seconds >= seconds:
-            return
 
 
 def _ends_early(container: InputContainer, statistics: Statistics) -> bool:

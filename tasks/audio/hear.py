@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tasks.audio.clip import Clip, make_clip
-from tasks.audio.decode import GRACE_SECONDS, MARGIN_SECONDS, Found, decode
+from tasks.audio.decode import MARGIN_SECONDS, Found, decode
 from tasks.audio.downmix import downmix
 from tasks.audio.extent import Readable, is_whole
+from tasks.audio.frames import GRACE_SECONDS
 from tasks.audio.samples import collect
 from tasks.audio.seeking import Reader, Timed
 from tasks.audio.statistics import Statistics

@@ -19,14 +19,14 @@ from av.container import InputContainer
 from av.stream import Discard
 
 from tasks.audio.container import open_container
-from tasks.audio.decode import (
+from tasks.audio.decode import Found
+from tasks.audio.extent import Readable, is_mp4
+from tasks.audio.frames import (
     MAX_BROKEN_READS,
     MAX_CORRUPT_PACKETS,
     MAX_SAMPLING_RATE,
     MIN_SAMPLING_RATE,
-    Found,
 )
-from tasks.audio.extent import Readable, is_mp4
 from tasks.audio.proof import format_name
 from tasks.audio.statistics import MAX_GAP_SECONDS, Statistics
 
