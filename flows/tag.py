@@ -136,8 +136,8 @@ def tag_videos(
             instructions for it (a GPU, a CPU with AMX or AVX512-BF16), else float32.
         cache: Where scores and extracted audio are kept between runs; by default the deployment's
             variable tag_videos_cache, else a folder in the user's cache directory.
-        keep: What a video leaves in the cache: tags is what the model said of it, clips its
-            extracted audio too; auto is clips where the cache is a local folder.
+        keep: What a video leaves in the cache: tags is what the model said of it, clips all of the
+            extracted audio too; auto is the audio of the start where the cache is a local folder.
         cache_days: Days after which what nobody used is removed from the cache.
         no_cache: Keep nothing between runs.
         retag: Tag again what is tagged already; stale is what the provenance field says was tagged

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
+from tasks.audio.window import Windows
 from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.packs import Packs
 from tasks.shown import shown_url
@@ -99,11 +100,10 @@ class Cache:
 
     Args:
         url: the folder; any fsspec URL.
-        keep: what a video leaves there: ``tags`` only what the model said of it, ``clips`` its
-            sound too, ``auto`` its sound where the folder is local.
+        keep: what a video leaves there: ``tags`` only what the model said of it, ``clips`` all
+            sound that was heard too, ``auto`` that of its start where the folder is local.
 
     Attributes:
-        keeps_clips: whether clips are looked up and kept.
         trouble: why the last entry that could not be written was not, or None.
     """
 
@@ -117,8 +117,14 @@ class Cache:
                 f"{shown_url(url)} cannot be opened: {error.reason}."
             ) from error
         self.is_local = isinstance(self._fs, LocalFileSystem)
-        self.keeps_clips = keep == "clips" or (keep == "auto" and self.is_local)
+        self.keep: Keep = keep
         self._packs = Packs(f"{url}/{_SCORES}")
+
+    def keeps_clips(self, windows: Windows) -> bool:
+        """Tell whether clips are looked up and kept of videos of which so much is heard."""
+        # What lies beyond the start is large, and rarely asked for again: its scores are kept.
+        cheap = self.is_local and windows == "start"
+        return self.keep == "clips" or (self.keep == "auto" and cheap)
 
     def check(self) -> None:
         """Write an entry and read it back: what is wrong with the store fails here.

@@ -56,13 +56,11 @@ def extract_unit(urls: Sequence[str], tagger: Tagger, cache: Cache | None) -> Ex
 
 
 def _find_or_extract(video: Video, tagger: Tagger, cache: Cache | None) -> ExtractedVideo:
-    # What lies beyond the start is large, and asked for once: its scores are kept.
-    cache = cache if tagger.windows == "start" else None
-    clips = known_clips(video, tagger.window, cache)
+    clips = known_clips(video, tagger, cache)
     if clips is not None:
         return ExtractedVideo(video, clips, cached=True)
     new = decoders().extract(video.url, tagger.window, video.identity, tagger.windows)
-    keep_clips(video, tagger.window, new.clips, cache)
+    keep_clips(video, tagger, new.clips, cache)
     return ExtractedVideo(video, new.clips, False, new.bytes_read, new.notes, new.read_through)
 
 

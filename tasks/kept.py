@@ -1,5 +1,5 @@
-"""What is kept of a video between runs: its scores, or how it failed, and its clip where that costs
-little.
+"""What is kept of a video between runs: its scores, or how it failed, and its clips where they cost
+little or are asked for.
 
 Scores are small (1 kB a window), and those of a unit are one object. So are its failures, but only
 those that the same bytes have again: a video that was decoded in vain is not decoded again until it
@@ -9,19 +9,24 @@ cost more than decoding again.
 """
 
 import json
+import math
+import struct
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from itertools import count
+from typing import NamedTuple, Self
 
 from tasks.audio.clip import Clip
 from tasks.audio.clips import Clips
 from tasks.audio.version import decoder_version
-from tasks.audio.window import Window
 from tasks.cache import Cache, entry_key
 from tasks.errors import OF_CONTENT, Failure, FailureKind
 from tasks.identify import Video
 from tasks.scores import VideoScores
 from tasks.tagger import Tagger
+
+_HEADER = struct.Struct("<d?")  # a clip's start in seconds, whether it is the last
 
 
 def known_scores(
@@ -83,36 +88,71 @@ def keep_failures(failures: Mapping[Video, Failure], tagger: Tagger, cache: Cach
 
 def failure_key(video: Video, tagger: Tagger) -> str:
     """Name a video's failure: what its clips would be, and the decoder that failed."""
-    clip = clip_key(video, tagger.window)
-    return entry_key("failures-1", clip, tagger.windows, decoder_version())
+    return entry_key("failures-1", clip_key(video, tagger), decoder_version())
 
 
-def clip_key(video: Video, window: Window) -> str:
-    """Name a video's clip: the video as it is, and what is heard of it."""
-    return entry_key("clips-2", asdict(video), asdict(window))
+def clip_key(video: Video, tagger: Tagger, number: int = 0) -> str:
+    """Name one of a video's clips: the video as it is, what is heard of it, which window."""
+    return entry_key("clips-3", asdict(video), asdict(tagger.window), tagger.windows, number)
 
 
-def known_clips(video: Video, window: Window, cache: Cache | None) -> Clips | None:
-    """Return the video's clips; None when they are not there, or damaged.
+def known_clips(video: Video, tagger: Tagger, cache: Cache | None) -> Clips | None:
+    """Return the video's clips; None when one of them is not there, or damaged.
 
     Raises:
-        TransientError: the cache's store did not answer.
+        TransientError: the cache's store did not answer, or the temporary folder is full.
     """
-    content = cache.get(clip_key(video, window)) if cache and cache.keeps_clips else None
-    if content is None:
+    if cache is None or not cache.keeps_clips(tagger.windows):
         return None
-    try:
-        clip = Clip.from_bytes(content)
-    except ValueError:  # a damaged entry: the video has it right
-        return None
-    if clip.sampling_rate != window.sampling_rate:
-        return None
-    return Clips() if clip.is_empty else Clips([(0.0, content)])
+    with ExitStack() as unused:
+        clips = unused.enter_context(Clips())
+        for number in count():
+            try:
+                entry = _Entry.from_bytes(cache.get(clip_key(video, tagger, number)) or b"")
+                clip = Clip.from_bytes(entry.clip)
+            except ValueError:  # the video has it right
+                return None
+            if clip.sampling_rate != tagger.window.sampling_rate:
+                return None
+            if not clip.is_empty:
+                clips.add(entry.start, entry.clip)
+            if entry.is_last:
+                break
+        unused.pop_all()
+        return clips
 
 
-def keep_clips(video: Video, window: Window, clips: Clips, cache: Cache | None) -> None:
-    """Write a video's clip, where the cache is for that and its store takes it."""
-    if cache is not None and cache.keeps_clips:
-        silent = Clip.empty(window.sampling_rate).to_bytes()
-        content = next((clip for _, clip in clips), silent)
-        cache.put(clip_key(video, window), content)
+def keep_clips(video: Video, tagger: Tagger, clips: Clips, cache: Cache | None) -> None:
+    """Write a video's clips, where the cache is for that and its store takes them."""
+    if cache is not None and cache.keeps_clips(tagger.windows):
+        # Of a video without sound an empty one says that.
+        silent = Clip.empty(tagger.window.sampling_rate).to_bytes()
+        last = max(0, len(clips) - 1)
+        for number, (start, clip) in enumerate(clips if len(clips) else [(0.0, silent)]):
+            entry = _Entry(start, number == last, clip)
+            cache.put(clip_key(video, tagger, number), entry.to_bytes())
+
+
+class _Entry(NamedTuple):
+    """A clip as it is kept: its start in seconds, and whether the video has no more."""
+
+    start: float
+    is_last: bool
+    clip: bytes
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return what :meth:`to_bytes` wrote.
+
+        Raises:
+            ValueError: it is cut short, or its start is no time.
+        """
+        if len(data) < _HEADER.size:
+            raise ValueError("an entry is cut short in its header")
+        start, is_last = _HEADER.unpack_from(data)
+        if not (math.isfinite(start) and start >= 0):
+            raise ValueError("the start of a clip is no time")
+        return cls(start, is_last, data[_HEADER.size :])
+
+    def to_bytes(self) -> bytes:
+        return _HEADER.pack(self.start, self.is_last) + self.clip

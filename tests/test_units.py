@@ -1,7 +1,9 @@
 """Units: whatever one video does costs that video, in the extraction and in the tagging."""
 
+import struct
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +11,19 @@ import pytest
 
 from tasks import identify as identification
 from tasks.audio.clip import Clip
+from tasks.audio.window import Windows
 from tasks.cache import Cache
 from tasks.errors import ConfigurationError, FailureKind
 from tasks.extract import extract_unit
 from tasks.identify import Video
-from tasks.kept import clip_key
+from tasks.kept import clip_key, known_clips
 from tasks.model import CheckpointId
 from tasks.scores import VideoScores
 from tasks.storage import identify
 from tasks.tag import Logits, tag_unit
 from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import TaggedUnit
-from tests.audio.media import tone, write_media
+from tests.audio.media import melody, tone, write_media
 from tests.flows.conftest import DEMO_MODEL
 from tests.web import serving
 
@@ -106,10 +109,14 @@ def test_an_entry_that_is_no_clip_is_extracted_again(
     good: str, tagger: Tagger, cache: Cache
 ) -> None:
     """With the right checksum, as only another writer of a shared cache can make it."""
-    key = clip_key(Video(good, identify(good)), tagger.window)
+    key, start = clip_key(Video(good, identify(good)), tagger), bytes(8) + b"\1"
     nan = Clip(np.ones(16_000, np.int16), float("nan"), 16_000).to_bytes()
     no_rate = Clip(np.ones(16_000, np.int16), 1.0, 0).to_bytes()
-    for content in (b"", b"short", nan, nan[:-1], b"CLP1" + nan[4:], no_rate):
+    right = Clip(np.ones(16_000, np.int16), 1.0, 16_000).to_bytes()
+    entries = [start + clip for clip in (b"short", nan, nan[:-1], b"CLP1" + nan[4:], no_rate)]
+    odd_start = struct.pack("<d?", float("nan"), True) + right
+    more_to_come = struct.pack("<d?", 0.0, False) + right
+    for content in (b"", b"short", right, odd_start, more_to_come, *entries):
         cache.put(key, content)
         unit = extract_unit([good], tagger, cache)
         assert [clip.cached for clip in unit.extracted] == [False]
@@ -187,7 +194,7 @@ def test_without_a_cache_nothing_is_written(tagger: Tagger, good: str, tmp_path:
 def test_a_unit_keeps_one_object_and_clips_where_that_is_asked_for(
     tagger: Tagger, good: str, tmp_path: Path
 ) -> None:
-    for keep, kinds in (("tags", {"scores-1"}), ("clips", {"scores-1", "clips-2"})):
+    for keep, kinds in (("tags", {"scores-1"}), ("clips", {"scores-1", "clips-3"})):
         folder = tmp_path / keep
         folder.mkdir()
         cache = Cache(str(folder), keep)  # type: ignore[arg-type]
@@ -196,10 +203,78 @@ def test_a_unit_keeps_one_object_and_clips_where_that_is_asked_for(
         assert len(list(cache.entries())) == len(kinds)
 
 
+WINDOWS: list[Windows] = ["start", 3, "all"]
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> str:
+    return str(write_media(tmp_path / "long.wav", melody(35, 16_000), 16_000, "pcm_s16le"))
+
+
+@pytest.mark.parametrize("windows", WINDOWS)
+def test_the_sound_of_all_windows_is_kept_where_that_is_asked_for(
+    windows: Windows, tagger: Tagger, long: str, good: str, tmp_path: Path
+) -> None:
+    tagger = replace(tagger, windows=windows)
+    for keep in ("auto", "clips"):
+        (tmp_path / keep).mkdir()
+        first, second = (Cache(str(tmp_path / keep), keep) for _ in range(2))
+        new = extract_unit([long, good], tagger, first)
+        again = extract_unit([long, good], tagger, second)
+        kept = keep == "clips" or windows == "start"
+        assert {(one.cached, one.bytes_read > 0) for one in again.extracted} == {(kept, not kept)}
+        assert [[*one.clips] for one in again.extracted] == [[*one.clips] for one in new.extracted]
+        # Never those of another number of windows.
+        for other in WINDOWS:
+            if other != windows:
+                unit = extract_unit([long], replace(tagger, windows=other), second)
+                assert [one.cached for one in unit.extracted] == [False]
+
+
+def test_of_many_clips_each_must_be_right(
+    tagger: Tagger, long: str, good: str, tmp_path: Path
+) -> None:
+    tagger, cache = replace(tagger, windows=3), Cache(str(tmp_path / "cache"), "clips")
+    cache.check()
+    extract_unit([long, good], tagger, cache)
+    video = Video(long, identify(long))
+    for number in range(3):
+        entry = tmp_path / "cache" / clip_key(video, tagger, number)
+        content = bytearray(entry.read_bytes())
+        content[len(content) // 2] ^= 1
+        for damaged in (content, content[:-1], b"", None):
+            entry.unlink() if damaged is None else entry.write_bytes(damaged)
+            unit = extract_unit([long, good], tagger, cache)
+            assert [one.cached for one in unit.extracted] == [False, True]
+            assert known_clips(video, tagger, cache) is not None
+
+
+def test_pruning_finds_the_clips_of_all_windows(tagger: Tagger, long: str, tmp_path: Path) -> None:
+    tagger, cache = replace(tagger, windows="all"), Cache(str(tmp_path / "cache"), "clips")
+    cache.check()
+    [extracted] = extract_unit([long], tagger, cache).extracted
+    assert [entry.kind for entry in cache.entries()] == ["clips-3"] * len(extracted.clips)
+    assert cache.prune(days=0).entries == len(extracted.clips) == 4
+    assert known_clips(extracted.video, tagger, cache) is None
+
+
+def test_a_clip_from_the_cache_begins_when_its_sound_does(
+    tagger: Tagger, cache: Cache, tmp_path: Path
+) -> None:
+    """Where sound starts later than the pictures."""
+    late = str(write_media(tmp_path / "late.mkv", tone(2, 44_100), still=True, sound_starts=3))
+    starts = []
+    for cached in (False, True):
+        [one] = extract_unit([late], tagger, cache).extracted
+        assert one.cached is cached
+        starts.append([start for start, _ in one.clips])
+    assert starts[0] == starts[1] == [pytest.approx(3, abs=0.1)]
+
+
 def test_a_cache_that_takes_nothing_more_costs_only_time(
     tagger: Tagger, cache: Cache, good: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "cache" / "clips-2").write_text("in the way")
+    (tmp_path / "cache" / "clips-3").write_text("in the way")
     (tmp_path / "cache" / "scores-1").write_text("in the way")
     unit = extract_unit([good], tagger, cache)
     tagged = tag_unit(unit, tagger, cache)

@@ -116,10 +116,9 @@ class RayExecutor:
         return self._ask_model(request)
 
     def _describe_work(self) -> Work:
-        cache = self._cache
-        keep: Any = "clips" if cache and cache.keeps_clips else "tags"
+        url, keep = (self._cache.url, self._cache.keep) if self._cache else (None, None)
         stores = {name: os.environ[name] for name in _STORES if name in os.environ}
-        return Work(cache.url if cache else None, keep, self._shares.unit_cores, stores)
+        return Work(url, keep or "tags", self._shares.unit_cores, stores)
 
     def _ask_model(self, request: TaggerRequest) -> Tagger:
         """Start the actors; the first that is up says what the model is."""

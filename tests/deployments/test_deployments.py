@@ -100,7 +100,7 @@ def test_second_night_is_cancelled_and_a_cancelled_one_goes_on(
     machine.cancel(run)
     assert machine.wait(run) == ("CANCELLED", "Cancelled")
     assert endless.first.read_bytes() == before
-    known = len(list((endless.folder / "cache" / "clips-2").glob("*/*")))
+    known = len(list((endless.folder / "cache" / "clips-3").glob("*/*")))
     assert known > 0
 
     endless.opened.set()

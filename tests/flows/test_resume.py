@@ -51,7 +51,7 @@ class Place:
     def known(self) -> int:
         """How many videos the cache knows: by a clip on a disk, by scores in a bucket."""
         entries = list(Cache(self.cache).entries())
-        clips = [entry for entry in entries if entry.kind == "clips-2"]
+        clips = [entry for entry in entries if entry.kind == "clips-3"]
         packs = [entry for entry in entries if entry.path.endswith(".pack")]
         fs, _ = fsspec.url_to_fs(self.cache)
         heads = [fs.cat_file(pack.path, start=0, end=8) for pack in packs]
@@ -234,7 +234,7 @@ def test_a_damaged_cache_costs_only_time(make: Callable[[], Place]) -> None:
     place = make()
     finish(place)
     fs, root = fsspec.url_to_fs(place.cache)
-    entries = sorted(path for path in fs.find(root) if "/clips-2/" in path or "/scores-1/" in path)
+    entries = sorted(path for path in fs.find(root) if "/clips-3/" in path or "/scores-1/" in path)
     for number, path in enumerate(entries):
         whole = fs.cat_file(path)
         damaged = [b"", whole[:-1], whole + b"x", whole[::-1]][number % 4]
