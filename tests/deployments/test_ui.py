@@ -94,8 +94,15 @@ def test_the_form_explains_the_parameters(machine: Machine, page: "Page") -> Non
     page.goto(f"{machine.url}/deployments/deployment/{id}/run")
     page.get_by_text("Manifest files, folders or globs").first.wait_for()
     text = page.locator("body").inner_text()
-    for said in ("The field that the tags are written to", "Tag again what is tagged already"):
+    for said in (
+        "The field that the tags are written to",
+        "Tag again what is tagged already",
+        "start is as much as the model takes",
+        "A field for the best labels",
+    ):
         assert said in text
+    filled_in = page.locator("input, textarea").evaluate_all("all => all.map(one => one.value)")
+    assert {"video_audio_tags", "videos", "start", "5", "0.1"} <= set(filled_in)
 
 
 def test_the_report_is_one_page(machine: Machine, page: "Page", run: str, tmp_path: Path) -> None:
