@@ -51,8 +51,13 @@ def known_scores(
 
 def keep_scores(scores: Mapping[Video, VideoScores], tagger: Tagger, cache: Cache | None) -> None:
     """Write the scores of a unit as one object, if the store takes it."""
-    if cache is not None and scores:
-        cache.put_packed({tagger.score_key(video): one.to_bytes() for video, one in scores.items()})
+    contents = {
+        tagger.score_key(video): one.to_bytes()
+        for video, one in scores.items()
+        if video.identity.is_known
+    }
+    if cache is not None and contents:
+        cache.put_packed(contents)
 
 
 def known_failures(
@@ -80,7 +85,7 @@ def keep_failures(failures: Mapping[Video, Failure], tagger: Tagger, cache: Cach
     contents = {
         failure_key(video, tagger): json.dumps([failed.kind, failed.reason]).encode()
         for video, failed in failures.items()
-        if failed.kind in OF_CONTENT
+        if failed.kind in OF_CONTENT and video.identity.is_known
     }
     if cache is not None and contents:
         cache.put_packed(contents)
@@ -124,7 +129,7 @@ def known_clips(video: Video, tagger: Tagger, cache: Cache | None) -> Clips | No
 
 def keep_clips(video: Video, tagger: Tagger, clips: Clips, cache: Cache | None) -> None:
     """Write a video's clips, where the cache is for that and its store takes them."""
-    if cache is not None and cache.keeps_clips(tagger.windows):
+    if cache is not None and cache.keeps_clips(tagger.windows) and video.identity.is_known:
         # Of a video without sound an empty one says that.
         silent = Clip.empty(tagger.window.sampling_rate).to_bytes()
         last = max(0, len(clips) - 1)

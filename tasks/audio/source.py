@@ -13,6 +13,7 @@ from fsspec.spec import AbstractFileSystem
 from tasks import storage
 from tasks.errors import StorageError, TransientError, VideoError
 from tasks.storage import Identity, translated
+from tasks.storage.web import is_web, open_seekable
 
 # The fewest bytes for no more than 5 requests: see benchmarks/s3_reading.py, where s3fs's own
 # blocks of 50 MiB read 52 to 108 MB of a video.
@@ -60,6 +61,10 @@ class Source:
 
     It has no ``name``, so that FFmpeg goes by the content, never by an extension.
 
+    Args:
+        file: seekable and binary.
+        is_copy: all of it came over the wire already.
+
     Attributes:
         bytes_read: what came from the disk or over the wire so far, as often as it came.
         size: of the file, in bytes.
@@ -67,15 +72,18 @@ class Source:
         conditional: each request holds only for the content that the run has looked at.
     """
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, is_copy: bool = False) -> None:
         self._file = file
         self.bytes_read = 0
         self.error: StorageError | None = None
         self.conditional = "IfMatch" in getattr(file, "read_kw", {})
-        self._remote = isinstance(getattr(file, "cache", None), BaseCache)
-        if self._remote:
+        remote = isinstance(getattr(file, "cache", None), BaseCache)
+        if remote:
             file.cache = Blocks(self._counting(file.cache.fetcher), file.size)
         self.size = int(file.seek(0, SEEK_END))
+        if is_copy:
+            self.bytes_read = self.size
+        self._counts_reads = not (remote or is_copy)
         self._offset = self.size
         self.seek(0)
 
@@ -94,7 +102,7 @@ class Source:
         except StorageError as error:
             self.error = self.error or error
             raise
-        if not self._remote:
+        if self._counts_reads:
             self.bytes_read += len(data)
         self._offset += len(data)
         return data
@@ -135,7 +143,7 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
             opened_file = _open(fs, path, identity)
         with opened_file as file:
             with translated():
-                source = Source(file)
+                source = Source(file, is_copy=is_web(fs) and not hasattr(file, "cache"))
             if source.size == 0:
                 raise VideoError("empty-file", "the file has no bytes")
             yield source
@@ -150,6 +158,8 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
 
 
 def _open(fs: AbstractFileSystem, path: str, identity: Identity | None) -> Any:
+    if is_web(fs):
+        return open_seekable(fs, path)
     if identity is None or not hasattr(fs, "call_s3"):
         return fs.open(path, "rb")
     # s3fs asks HEAD for what the run knows already, and only then reads on the condition that the

@@ -52,9 +52,7 @@ def describe(error: BaseException) -> StorageError:
         return error
     if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         # fsspec's HTTP file system raises FileNotFoundError for any status, and for no answer.
-        cause = describe(error.__cause__)
-        if cause.transient or cause.kind is FailureKind.FORBIDDEN:
-            return cause
+        return describe(error.__cause__)
     kind = _kind(error)
     return StorageError(
         kind, "changed while it was read" if kind is FailureKind.CHANGED else _reason(error)

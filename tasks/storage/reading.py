@@ -12,6 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from tasks.errors import FailureKind, StorageError
+from tasks.storage import web
 from tasks.storage.failures import translated
 from tasks.storage.paths import resolve
 
@@ -28,15 +29,21 @@ class Identity:
     """Which content stands at a URL, as far as its store tells without reading it.
 
     Attributes:
-        size: bytes.
+        size: bytes; -1 where a web server does not tell.
         token: the entity tag, or the time of the last change (nanoseconds for a local file).
     """
 
     size: int
     token: str
 
+    @property
+    def is_known(self) -> bool:
+        """Whether other content would have another identity: some web servers tell nothing."""
+        return self.size >= 0 or bool(self.token)
+
     def __str__(self) -> str:
-        return f"{self.size} bytes, {self.token}" if self.token else f"{self.size} bytes"
+        size = f"{self.size} bytes" if self.size >= 0 else "size not told"
+        return f"{size}, {self.token}" if self.token else size
 
 
 class OpenFile(NamedTuple):
@@ -107,11 +114,14 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
 
         raw = ObjectStream(fs, path)
         identity = _identity_of(raw.info)
+    elif web.is_web(fs):
+        raw = web.open_seekable(fs, path) if seekable else web.open_stream(fs, path)
+        identity = _identity_of(fs.info(path))
     else:
         # On S3 what is asked for, and nothing ahead: that is 50 MB by default.
         options = {"cache_type": "none"} if hasattr(fs, "call_s3") else {}
         raw = fs.open(path, "rb", **options)
-        # s3fs has asked already; the details of others (HTTP) lack the entity tag.
+        # s3fs has asked already; the details of others may lack the entity tag.
         identity = _identity_of(raw.details if hasattr(fs, "call_s3") else fs.info(path))
     # Where one seeks, most of a large buffer is thrown away.
     buffer_bytes = SEEK_BUFFER_BYTES if seekable else READ_BUFFER_BYTES

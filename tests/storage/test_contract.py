@@ -1,5 +1,6 @@
 """Every store keeps the contract: local folders, memory, two S3 servers, the web."""
 
+import gzip
 import logging
 import subprocess
 import sysconfig
@@ -190,3 +191,48 @@ class TestWeb(ReadContract):
 
     def put(self, url: str, content: bytes) -> None:
         self.files["/" + unquote(url.rpartition("/")[2])] = content
+
+
+class TestWebWithoutParts(TestWeb):
+    """As many servers, Python's own among them: whatever is asked for, the whole file comes."""
+
+    def answer(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        return super().answer({**environ, "HTTP_RANGE": ""}, start_response)
+
+
+class TestWebThatSaysSo(TestWebWithoutParts):
+    """It says that it reads no parts."""
+
+    def answer(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        def start(status: str, headers: list[tuple[str, str]]) -> None:
+            kept = [header for header in headers if not header[1].startswith("bytes")]
+            start_response(status, [*kept, ("Accept-Ranges", "none")])
+
+        return super().answer(environ, start)
+
+
+class TestWebInChunks(TestWebWithoutParts):
+    """It does not say how long the file is."""
+
+    tells_size = False
+
+    def answer(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        def start(status: str, headers: list[tuple[str, str]]) -> None:
+            start_response(status, [one for one in headers if one[0] == "ETag"])
+
+        [*parts] = super().answer(environ, start)
+        return [part[at : at + 100_000] for part in parts for at in range(0, len(part), 100_000)]
+
+
+class TestCompressedWeb(TestWebWithoutParts):
+    """It compresses on the way, whether that was asked for or not: what arrives is the file."""
+
+    tells_size = False
+
+    def answer(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        held: list[Any] = []
+        parts = super().answer(environ, lambda *said: held.extend(said))
+        body, (status, headers) = gzip.compress(b"".join(parts)), held
+        coded = [("Content-Encoding", "gzip"), ("Content-Length", str(len(body)))]
+        start_response(status, [*(one for one in headers if one[0] == "ETag"), *coded])
+        return [body] if parts else []

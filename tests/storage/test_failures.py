@@ -2,7 +2,9 @@
 
 import errno
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -67,11 +69,13 @@ def test_describe(error: Exception, kind: str) -> None:
 
 @pytest.fixture
 def web() -> Iterator[str]:
-    """A web server that answers ``/404`` by 404, and with a video where it answers 200."""
+    """A web server that answers ``/404`` by 404, with a video where it answers 200, and sends round
+    in circles where it answers 302."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         status, is_head = environ["PATH_INFO"][1:], environ["REQUEST_METHOD"] == "HEAD"
-        start_response(f"{status} said", [("Content-Length", "5"), ("ETag", '"tag"')])
+        headers = [("Content-Length", "5"), ("ETag", '"tag"'), ("Location", "/302")]
+        start_response(f"{status} said", headers)
         return [] if is_head else [b"video"]
 
     with serving(answer) as address:
@@ -80,10 +84,27 @@ def web() -> Iterator[str]:
 
 def test_what_a_web_server_says(web: str) -> None:
     assert storage.identify(f"{web}/200") == storage.Identity(5, "tag")
-    kinds = {"404": "missing", "403": "forbidden", "500": "unreachable", "429": "unreachable"}
+    kinds = {"404": "missing", "410": "missing", "403": "forbidden", "500": "unreachable",
+             "429": "unreachable", "302": "unreadable", "400": "unreadable"}  # fmt: skip
     for status, kind in kinds.items():
         assert refusal(f"{web}/{status}").kind == kind, status
     assert refusal("http://127.0.0.1:1/v.mp4").kind == "unreachable"
+
+
+def test_an_answer_that_is_none_is_not_missing() -> None:
+    def answer(listener: socket.socket) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(b"\x16\x03\x01 what the web does not speak\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        refused = refusal(f"http://127.0.0.1:{listener.getsockname()[1]}/v.mp4")
+        assert refused.kind in ("unreadable", "unreachable")
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_describe_leaves_what_is_sorted() -> None:

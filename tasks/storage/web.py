@@ -1,0 +1,66 @@
+"""Files on the web: servers that tell no size, or cannot read in parts, are read in order."""
+
+import tempfile
+from typing import IO, Any
+
+from fsspec.spec import AbstractFileSystem
+
+from tasks.errors import FailureKind, StorageError
+
+MAX_COPY_BYTES = 4 * 2**30
+"""Of a file that is read whole, since its server knows no other way."""
+
+_COPY_BLOCK_BYTES = 1 << 20
+# Parts of a compressed answer are parts of nothing.
+_OPTIONS = {"headers": {"Accept-Encoding": "identity"}}
+
+
+def is_web(fs: AbstractFileSystem) -> bool:
+    """Tell whether files are read by HTTP; its classes take half a second to import."""
+    return hasattr(fs, "encode_url")
+
+
+def open_stream(fs: AbstractFileSystem, path: str) -> Any:
+    """Open a file to be read once, from its start to its end, by one request."""
+    return fs.open(path, "rb", block_size=0, **_OPTIONS)
+
+
+def open_seekable(fs: AbstractFileSystem, path: str) -> Any:
+    """Open a file that can be read at any offset.
+
+    Returns:
+        fsspec's file where the server reads in parts, else a temporary copy of the whole.
+
+    Raises:
+        StorageError: it is longer than what is copied.
+    """
+    file = fs.open(path, "rb", **_OPTIONS)
+    if file.size is not None and _reads_parts(file):
+        return file
+    file.close()
+    with open_stream(fs, path) as stream:
+        return _copied(stream)
+
+
+def _reads_parts(file: Any) -> bool:
+    """Ask for the last byte: a server that knows no parts sends the file from its start."""
+    try:
+        file._fetch_range(max(0, file.size - 1), file.size)
+    except ValueError:
+        return file.size <= 1
+    return True
+
+
+def _copied(stream: Any) -> IO[bytes]:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who reads it
+    try:
+        while block := stream.read(_COPY_BLOCK_BYTES):
+            copy.write(block)
+            if copy.tell() > MAX_COPY_BYTES:
+                reason = "is longer than 4 GiB, and its server cannot read in parts"
+                raise StorageError(FailureKind.UNREADABLE, reason)
+        copy.seek(0)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
