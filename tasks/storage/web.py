@@ -47,7 +47,7 @@ def _reads_parts(file: Any) -> bool:
     try:
         file._fetch_range(max(0, file.size - 1), file.size)
     except ValueError:
-        return file.size <= 1
+        return bool(file.size <= 1)
     return True
 
 
