@@ -119,8 +119,8 @@ def tag_videos(
         video_root: Base of relative video paths; by default the manifest's own folder.
         output: Folder for tagged copies; by default the manifests are replaced in place.
         channels: Hear a mix of all channels, or only the first as data-juicer does.
-        windows: How much of a video is heard: start is as much as the model takes at a time, a number
-            that many such windows spread over it, all the whole of it.
+        windows: How much of a video is heard: start is as much as the model takes at a time, a
+            number is so many of such windows spread over it, all is the whole of it.
         label_map: A JSON or CSV file, path or URL, that names a group for each label of the model,
             or audioset, which ships: tags, scores and timelines are of groups then.
         scores_field: A field for the best labels of each video with their scores, 0 to 1.
