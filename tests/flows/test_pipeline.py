@@ -1,5 +1,6 @@
 """What a unit tells a person, and how many are under way."""
 
+import gc
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect import flow
+from prefect import State, flow
 
 from flows import pipeline
 from flows.pipeline import UnitOutcome
@@ -88,3 +89,25 @@ def test_what_settles_behind_a_stuck_unit_is_bounded(
         run()
     assert sorted(before) == sorted(urls[: 1 + pipeline.MAX_BEHIND])
     assert settled == len(urls)
+
+
+@pytest.mark.long
+def test_nothing_is_kept_of_units_that_are_settled(prefect_server: None, tmp_path: Path) -> None:
+    """Of videos that are not there, whose units end at once: Prefect's states and events."""
+    kept: list[int] = []
+
+    @flow
+    def run() -> None:
+        executor = OneByOne()
+        with closing(Videos()) as videos:
+            videos.add(0, [(number, str(tmp_path / f"{number}.mp4")) for number in range(80)])
+            tagger = executor.find(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu"))
+            executor.start(tagger)
+            for number, _ in enumerate(pipeline.tag_units(videos, tagger, executor, Answer())):
+                if number in (20, 75):
+                    gc.collect()
+                    held = (State, threading.Event)
+                    kept.append(sum(issubclass(type(one), held) for one in gc.get_objects()))
+
+    run()
+    assert kept[1] < kept[0] + 55, kept  # without: two states and two events of each unit
