@@ -26,6 +26,7 @@ from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
 
 # Processes inherit it, so that those of another cluster on this machine are never counted.
 MARK = "VIDEO_AUDIO_TAGS_TEST"
+SPILLING = ("ray::IDLE_Spill", "ray::IDLE_Restore")  # Ray's own, which stay
 OF_RUNS = ("ray::extract", "ray::inspect", "ray::ModelActor", "ray::ScoreIndex", "ray::IDLE")
 _STORE_BYTES = 150 << 20
 PATIENCE_SECONDS = 300.0
@@ -53,7 +54,8 @@ def marked(mark: str, *titles: str) -> list[Process]:
             ours = f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
         except OSError:
             continue
-        if ours and name.startswith(titles):
+        spills = name.startswith(SPILLING) and "" not in titles
+        if ours and name.startswith(titles) and not spills:
             found.append(Process(int(folder.name), name))
     return found
 
