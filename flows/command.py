@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, cast
 
 import httpx
@@ -68,6 +69,12 @@ def _server_refusal() -> str | None:
         with get_client(sync_client=True) as client:
             client.read_flows(limit=1)
     except (httpx.HTTPError, PrefectHTTPStatusError, ValueError) as error:
+        answer = error.response if isinstance(error, httpx.HTTPStatusError) else None
+        if answer is not None and answer.status_code == HTTPStatus.UNAUTHORIZED:
+            return shown(
+                f"The Prefect server at {url} asks for a password: set PREFECT_API_AUTH_STRING to"
+                " its user:password."
+            )
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return shown(
             f"The Prefect server at {url} does not answer as one ({reason}). Start it, or unset"

@@ -87,7 +87,9 @@ class Machine:
     def api(self, path: str, body: Any = None) -> Any:
         """Ask the server: GET, or POST when there is something to send."""
         call = httpx.get if body is None else httpx.post
-        more = {} if body is None else {"json": body}
+        more: dict[str, Any] = {} if body is None else {"json": body}
+        if password := self.settings.get("PREFECT_API_AUTH_STRING"):
+            more["auth"] = tuple(password.split(":", 1))
 
         def ask() -> httpx.Response | None:
             answer = call(f"{self.url}/api{path}", timeout=60, **more)

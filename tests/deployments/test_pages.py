@@ -48,6 +48,7 @@ ELSEWHERE = {
     "TAG_VIDEOS_ALERT_URL": "deployments/test_alerts.py",
     "make PYTHON=": "model/test_device.py",
     "pip install '.[ray]'": "flows/on_ray/test_cluster.py",
+    "pip wheel": "deployments/test_wheel.py",
     "ray get-auth-token": "flows/on_ray/test_plain_machines.py",
 }
 SHOWN = {"text", "json", "diff", "yaml", "ini"}  # nothing to run
@@ -106,7 +107,8 @@ def environment(machine: Machine, home: Path, s3: S3Server) -> Iterator[dict[str
     for key in ("manifests/1.jsonl", "manifests/new.jsonl"):
         bucket.upload_file(str(DEMO / "manifest.jsonl"), key)
     for video in (DEMO / "videos").iterdir():
-        bucket.upload_file(str(video), f"manifests/videos/{video.name}")
+        for folder in ("manifests/videos", "videos"):
+            bucket.upload_file(str(video), f"{folder}/{video.name}")
     with local_hub(DEFAULT_CHECKPOINT) as hub, _variables(machine):
         yield machine.environment | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
