@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from flows.pipeline import UnitOutcome
 from tasks.errors import Failure
+from tasks.manifests.ledger import ledger_of
 from tasks.merge import Merged
 from tasks.plan import ManifestPlan
 from tasks.shown import shown, shown_url
@@ -19,6 +20,10 @@ SCHEMA = 1
 
 EXAMPLES = 3
 """Failures of each kind that are told in full; the ledgers hold all."""
+
+
+MOST_LISTED = 100
+"""Problems, and ledgers, that are listed in the result of a run."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -78,6 +83,7 @@ class Summary:
         tags: videos of each tag.
         failures: the videos that failed, by kind.
         problems: a sentence for each manifest that was left as it is.
+        ledgers: samples that failed, by the ledger that tells of them.
         rows: what came of each manifest in which a sample was to be tagged.
         computed_on: device and number format of the model, "" when it was not needed.
         report: URL of the page that was written, or None.
@@ -98,6 +104,7 @@ class Summary:
     tags: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Tally] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    ledgers: Counter[str] = field(default_factory=Counter)
     rows: list[ManifestRow] = field(default_factory=list)
     computed_on: str = ""
     report: str | None = None
@@ -107,7 +114,8 @@ class Summary:
         """Return the summary that :meth:`as_dict` gave."""
         known = {name: value for name, value in facts.items() if name != "schema"}
         failures = {kind: Tally(**group) for kind, group in facts["failures"].items()}
-        return cls(**{**known, "tags": Counter(facts["tags"]), "failures": failures})
+        counters = {name: Counter(facts[name]) for name in ("tags", "ledgers")}
+        return cls(**{**known, **counters, "failures": failures})
 
     def count_plans(self, plans: Sequence[ManifestPlan], videos: int) -> None:
         """Count what is known before anything is done."""
@@ -146,6 +154,8 @@ class Summary:
         self.tagged += result.tagged
         self.failed += failed
         self.known += result.known
+        if failed and not problem:
+            self.ledgers[ledger_of(name)] += failed
         self.rows.append(
             ManifestRow(name, result.samples, result.tagged, result.skipped, failed, problem)
         )
@@ -200,11 +210,13 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Return all but the rows, as JSON values: the result of the run, and of ``--json``.
 
-        There may be millions of manifests: of the problems, the first hundred are given.
+        There may be millions of manifests: of the problems the first hundred are given, of the
+        ledgers the hundred fullest.
         """
         facts = {"schema": SCHEMA} | asdict(self)
         del facts["rows"]
-        facts |= {"tags": dict(self.tags.most_common()), "problems": self.problems[:100]}
+        facts |= {"tags": dict(self.tags.most_common()), "problems": self.problems[:MOST_LISTED]}
+        facts["ledgers"] = dict(self.ledgers.most_common(MOST_LISTED))
         return facts
 
     def __str__(self) -> str:

@@ -4,7 +4,6 @@ import pandas as pd
 
 from flows.show import charts
 from flows.summary import Summary, counted
-from tasks.manifests.ledger import ledger_of
 
 _TAGS = 20
 
@@ -65,10 +64,9 @@ def failures(summary: Summary) -> pd.DataFrame:
 
 def ledgers(summary: Summary, most: int) -> list[str]:
     """Return the ledgers, which hold each failure with its reason; the fullest come first."""
-    failed = [row for row in summary.rows if row.failed and not row.problem]
-    failed.sort(key=lambda row: -row.failed)
-    more = [f"{len(failed) - most:,} more"] if len(failed) > most else []
-    return [ledger_of(row.manifest) for row in failed[:most]] + more
+    named = [ledger for ledger, _ in summary.ledgers.most_common(most)]
+    more = len(summary.ledgers) - most
+    return [*named, f"{more:,} more"] if more > 0 else named
 
 
 def manifests(summary: Summary, most: int) -> pd.DataFrame:

@@ -80,6 +80,7 @@ def test_some_samples_left_untagged(tmp_path: Path, api: str) -> None:
     assert done.returncode == 1
     assert "1 sample tagged" in done.stdout
     assert "1 failed" in done.stdout
+    assert f"All failures: {tmp_path}/m.jsonl.failures\n" in done.stdout
     assert "Traceback" not in done.stderr
     # What is known counts no more; a new failure does, and --json says so in the same words.
     assert command(*options, cwd=tmp_path, api=api).returncode == 1
@@ -94,6 +95,7 @@ def test_some_samples_left_untagged(tmp_path: Path, api: str) -> None:
     assert summary["failures"] == {
         "missing": {"videos": 1, "examples": [f"{tmp_path}/gone.mp4: no such file"]}
     }
+    assert summary["ledgers"] == {f"{tmp_path}/{name}.jsonl.failures": 1 for name in "mn"}
     assert "Traceback" not in done.stderr
 
 

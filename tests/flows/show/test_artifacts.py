@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 
 import pytest
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.console import Console
 from flows.show.artifacts import markdown
 from flows.show.progress import Pace, track
 from flows.show.terminal import show
-from flows.summary import ManifestRow, Summary, Tally
+from flows.summary import Summary, Tally
 
 
 def test_markdown_keeps_names_as_they_are() -> None:
@@ -36,17 +37,14 @@ def test_the_picture_says_in_words_what_it_shows() -> None:
 
 
 def test_the_ledgers_of_what_failed_are_named() -> None:
-    rows = [
-        ManifestRow(f"{n}.jsonl", samples=9, tagged=9 - n, skipped=0, failed=n) for n in range(8)
-    ]
-    text = markdown(Summary(rows=rows))
+    text = markdown(Summary(ledgers=Counter({f"{n}.jsonl.failures": n for n in range(1, 8)})))
     named = ", ".join(f"{n}.jsonl.failures" for n in (7, 6, 5, 4, 3))
     assert text.endswith(f"reasons: {named}, 2 more")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_a_narrow_terminal_cuts_no_word(width: int) -> None:
-    summary = Summary(tagged=9, rows=[ManifestRow("m.jsonl", 10, 9, 0, 1)])
+    summary = Summary(tagged=9, ledgers=Counter({"m.jsonl.failures": 1}))
     summary.tags.update({"Music": 8, "Narration, monologue": 1})
     summary.failures["not-media"] = Tally(1, ["videos/a.mp4: no audio or video stream"])
     with io.StringIO() as file:
