@@ -14,6 +14,7 @@ from rich.console import Console
 from flows.show import render
 from tasks.cache import Cache, default_cache
 from tasks.errors import ConfigurationError, TransientError
+from tasks.pruning import entries, prune
 from tasks.shown import shown_url
 from tasks.storage import absolute
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cache = Cache(absolute(options.cache or default_cache()))
         if options.action == "prune":
-            console.print(f"removed {cache.prune(options.days)}")
+            console.print(f"removed {prune(cache, options.days)}")
         console.print(shown_url(cache.url), markup=False, highlight=False)
         entries = by_age(cache)
         console.print("nothing" if entries.empty else render.terminal(entries))
@@ -40,7 +41,7 @@ def by_age(cache: Cache) -> pd.DataFrame:
     ages = {"today": 1, "this week": 7, "this month": 30, "longer ago": sys.maxsize}
     now = pd.Timestamp.now("UTC")
     counted: dict[tuple[str, str], list[float]] = {}
-    for entry in cache.entries():
+    for entry in entries(cache):
         days = (now - pd.Timestamp(entry.used)).days
         age = next(name for name, limit in ages.items() if days < limit)
         total = counted.setdefault((entry.kind, age), [0, 0.0])

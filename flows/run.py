@@ -22,6 +22,7 @@ from tasks.executor import ManagedExecutor
 from tasks.labels import Answer, provenance
 from tasks.manifests import Fields, Retag
 from tasks.plan import ManifestPlan, explain, find_manifests, plan
+from tasks.pruning import prune_if_due
 from tasks.shown import shown_url
 from tasks.storage import resolve
 from tasks.tagger import Tagger, TaggerRequest
@@ -137,7 +138,7 @@ class Run:
         """Remove from the cache what nobody used for so many days; a store may refuse that."""
         log = get_run_logger()
         try:
-            pruned = self.cache.prune_if_due(days) if self.cache else None
+            pruned = prune_if_due(self.cache, days) if self.cache else None
         except TransientError as error:
             log.warning("%s; a later run will remove old entries", error)
             return

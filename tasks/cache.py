@@ -9,16 +9,12 @@ bucket cannot run code here, and a damaged entry is a miss.
 import hashlib
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal
 
 from fsspec.implementations.local import LocalFileSystem
 
@@ -31,16 +27,7 @@ from tasks.storage import resolve, translated
 _DIGEST = hashlib.sha256
 _DIGEST_SIZE = _DIGEST().digest_size
 
-# An entry, or the part of one that a killed run left. Other files in the folder are not ours:
-# it is not counted, and above all not removed.
-_ENTRY = re.compile(
-    r"(?:clips|tags)-\d+/([0-9a-f]{2})/\1[0-9a-f]{62}(?:\.[0-9a-f]{32})?"
-    r"|scores-\d+/[0-9a-f]{32}\.(?:pack|tmp)"
-)
-
-_SECONDS_BETWEEN_PRUNINGS = 86_400
 _TOUCH_SECONDS = 86_400
-_LISTERS = 16  # listing is waiting for the storage
 _PROBE = "probe"
 _SCORES = "scores-1"
 
@@ -64,34 +51,6 @@ def entry_key(kind: str, *parts: object) -> str:
     return f"{kind}/{name[:2]}/{name}"
 
 
-class Entry(NamedTuple):
-    """An entry as its store lists it, with the time of its last use."""
-
-    path: str
-    size: int
-    used: datetime
-
-    @property
-    def kind(self) -> str:
-        """Clips or scores, with the version of their format."""
-        kinds: list[str] = re.findall(r"/([a-z]+-\d+)/", self.path)
-        return kinds[-1]
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """What was removed."""
-
-    entries: int = 0
-    size: int = 0
-
-    def __add__(self, other: Self) -> Self:
-        return replace(self, entries=self.entries + other.entries, size=self.size + other.size)
-
-    def __str__(self) -> str:
-        return f"{self.entries:,} entries ({self.size / 1e6:,.1f} MB)"
-
-
 class Cache:
     """Entries under one folder, local or remote.
 
@@ -104,6 +63,8 @@ class Cache:
             sound that was heard too, ``auto`` that of its start where the folder is local.
 
     Attributes:
+        fs: the file system that it is on.
+        root: its folder there.
         trouble: why the last entry that could not be written was not, or None.
     """
 
@@ -111,12 +72,12 @@ class Cache:
         self.url = url
         self.trouble: str | None = None
         try:
-            self._fs, self._root = resolve(url)
+            self.fs, self.root = resolve(url)
         except StorageError as error:
             raise ConfigurationError(
                 f"{shown_url(url)} cannot be opened: {error.reason}."
             ) from error
-        self.is_local = isinstance(self._fs, LocalFileSystem)
+        self.is_local = isinstance(self.fs, LocalFileSystem)
         self.keep: Keep = keep
         self._packs = Packs(f"{url}/{_SCORES}")
 
@@ -144,13 +105,13 @@ class Cache:
         """
         # A name of its own: another run may probe at the same time, and remove what it wrote.
         key = f"{_PROBE}-{uuid.uuid4().hex}"
-        path, content = f"{self._root}/{key}", b"can be written"
+        path, content = f"{self.root}/{key}", b"can be written"
         try:
             with translated():
                 if self.is_local:  # s3fs would make the bucket
-                    self._fs.makedirs(self._root, exist_ok=True)
+                    self.fs.makedirs(self.root, exist_ok=True)
                 self._write(path, _DIGEST(content).digest() + content)
-                self._fs.cat_file(path)
+                self.fs.cat_file(path)
         except StorageError as error:
             raise ConfigurationError(
                 f"The cache {shown_url(self.url)} cannot be used: {error.reason}."
@@ -160,7 +121,7 @@ class Cache:
             yield key
         finally:
             with suppress(StorageError), translated():  # writing needs no right to remove
-                self._fs.rm_file(path)
+                self.fs.rm_file(path)
 
     def get(self, key: str) -> bytes | None:
         """Return the entry's content; None when it is not there, damaged, or cannot be read.
@@ -168,10 +129,10 @@ class Cache:
         Raises:
             TransientError: the storage did not answer.
         """
-        path = f"{self._root}/{key}"
+        path = f"{self.root}/{key}"
         try:
             with translated():
-                entry: bytes = self._fs.cat_file(path)
+                entry: bytes = self.fs.cat_file(path)
         except StorageError as error:
             if error.transient:
                 raise TransientError(f"the cache cannot be read: {error.reason}") from error
@@ -185,7 +146,7 @@ class Cache:
         """Write an entry in one step, if its store takes it."""
         try:
             with translated():
-                self._write(f"{self._root}/{key}", _DIGEST(content).digest() + content)
+                self._write(f"{self.root}/{key}", _DIGEST(content).digest() + content)
         except StorageError as error:
             self.trouble = error.reason
 
@@ -209,73 +170,6 @@ class Cache:
         except StorageError as error:
             self.trouble = error.reason
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield what is in the cache, folder by folder so that memory stays flat.
-
-        Raises:
-            TransientError: the storage did not answer.
-        """
-        with _reported("listed"), ThreadPoolExecutor(_LISTERS, thread_name_prefix="list") as pool:
-            kinds = self._folders(self._root)
-            folders = [*kinds, *(folder for kind in kinds for folder in self._folders(kind))]
-            for found in pool.map(self._files, folders):
-                yield from found
-
-    def prune(self, days: float) -> Pruned:
-        """Remove the entries of a local cache that were neither written nor read for so long.
-
-        Raises:
-            ConfigurationError: the cache is remote. There reading leaves no trace, and a lifecycle
-                rule of the bucket removes by age without a request.
-            TransientError: the disk refuses.
-        """
-        if not self.is_local:
-            raise ConfigurationError(
-                f"{shown_url(self.url)} is not on a local disk, so it is not pruned here: set"
-                " a lifecycle rule in its store that removes old objects."
-            )
-        limit = datetime.now(UTC) - timedelta(days=days)
-        pruned = Pruned()
-        with _reported("pruned"):
-            for entry in self.entries():
-                if entry.used < limit:
-                    Path(entry.path).unlink(missing_ok=True)  # another run may prune too
-                    pruned += Pruned(1, entry.size)
-        return pruned
-
-    def prune_if_due(self, days: float) -> Pruned:
-        """Prune a local cache, unless that was done within the last day: it lists all entries."""
-        if not self.is_local:
-            return Pruned()
-        mark = Path(self._root, "pruned")
-        with _reported("written"):
-            if mark.exists() and time.time() - mark.stat().st_mtime < _SECONDS_BETWEEN_PRUNINGS:
-                return Pruned()
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.write_text("when this cache was last pruned\n")
-        return self.prune(days)
-
-    def _folders(self, path: str) -> list[str]:
-        self._fs.invalidate_cache()
-        try:
-            listed = self._fs.ls(path, detail=True)
-        except FileNotFoundError:
-            return []
-        return [entry["name"] for entry in listed if entry["type"] == "directory"]
-
-    def _files(self, folder: str) -> list[Entry]:
-        with suppress(FileNotFoundError):
-            listed = self._fs.ls(folder, detail=True)
-            return [
-                Entry(entry["name"], entry["size"], _used(entry))
-                for entry in listed
-                if entry["type"] == "file" and _ENTRY.fullmatch(self._key(entry["name"]))
-            ]
-        return []
-
-    def _key(self, path: str) -> str:
-        return path.removeprefix(self._root).lstrip("/")
-
     def _touch(self, path: str) -> None:
         """Remember the use of a local entry; once a day is enough, and reading stays reading."""
         with suppress(OSError):  # it was pruned meanwhile
@@ -284,12 +178,12 @@ class Cache:
 
     def _write(self, path: str, entry: bytes) -> None:
         if not self.is_local:
-            self._fs.pipe_file(path, entry)
+            self.fs.pipe_file(path, entry)
             return
         # Only folders below the root are made: when a run without a cache removes its own, threads
         # that still write must not bring it back.
-        for folder in reversed(Path(path).relative_to(self._root).parents[:-1]):
-            Path(self._root, folder).mkdir(exist_ok=True)
+        for folder in reversed(Path(path).relative_to(self.root).parents[:-1]):
+            Path(self.root, folder).mkdir(exist_ok=True)
         temporary = Path(f"{path}.{uuid.uuid4().hex}")
         try:
             temporary.write_bytes(entry)
@@ -297,25 +191,3 @@ class Cache:
         except BaseException:  # above all a full disk
             temporary.unlink(missing_ok=True)
             raise
-
-
-def _used(info: dict[str, Any]) -> datetime:
-    """Return when the entry was written, or touched; now when its store does not tell."""
-    times = (info.get(name) for name in ("mtime", "LastModified", "last_modified", "updated"))
-    match next((time for time in times if time is not None), None):
-        case float() | int() as seconds:
-            return datetime.fromtimestamp(seconds, UTC)
-        case datetime() as moment:
-            return moment
-        case str() as text:
-            return datetime.fromisoformat(text)
-    return datetime.now(UTC)
-
-
-@contextmanager
-def _reported(what: str) -> Iterator[None]:
-    try:
-        with translated():
-            yield
-    except StorageError as error:
-        raise TransientError(f"the cache cannot be {what}: {error.reason}") from error

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from flows import cache as command
-from tasks.cache import Cache, Pruned, entry_key
+from tasks.cache import Cache, entry_key
+from tasks.pruning import Pruned, entries, prune, prune_if_due
 from tests.conftest import S3Server
 
 DAY = 86_400
@@ -29,7 +30,7 @@ def test_only_what_is_old_goes(tmp_path: Path) -> None:
     half_written = tmp_path / f"{old}.{uuid4().hex}"
     half_written.write_bytes(b"killed")
     os.utime(half_written, (0, 0))
-    pruned = cache.prune(days=30)
+    pruned = prune(cache, days=30)
     assert pruned.entries == 2
     assert cache.get(old) is None
     assert cache.get(young) == b"sound"
@@ -44,29 +45,29 @@ def test_what_is_not_its_own_stays(tmp_path: Path) -> None:
         cache.put(key, b"sound")
     foreign = ["mine.mp4", "videos/ab/mine.mp4", "clips-2/ab/mine.mp4", f"{keys[0]}.mp4"]
     for name in foreign:
-        cache._fs.makedirs(f"{cache._root}/{name}".rpartition("/")[0], exist_ok=True)
-        cache._fs.pipe_file(f"{cache._root}/{name}", b"mine")
-    assert cache.prune(days=1).entries == 0
-    assert cache.prune(days=0).entries == 2
+        cache.fs.makedirs(f"{cache.root}/{name}".rpartition("/")[0], exist_ok=True)
+        cache.fs.pipe_file(f"{cache.root}/{name}", b"mine")
+    assert prune(cache, days=1).entries == 0
+    assert prune(cache, days=0).entries == 2
     assert [cache.get(key) for key in keys] == [None, None]
-    assert all(cache._fs.cat_file(f"{cache._root}/{name}") == b"mine" for name in foreign)
+    assert all(cache.fs.cat_file(f"{cache.root}/{name}") == b"mine" for name in foreign)
 
 
 def test_reading_is_using(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path))
     key = aged(cache, 40)
     assert cache.get(key) == b"sound"
-    assert cache.prune(days=30) == Pruned()
+    assert prune(cache, days=30) == Pruned()
 
 
 def test_runs_prune_once_a_day(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path / "new"))
-    assert cache.prune_if_due(30) == Pruned()
+    assert prune_if_due(cache, 30) == Pruned()
     aged(cache, 31, 1)
-    assert cache.prune_if_due(30) == Pruned()
+    assert prune_if_due(cache, 30) == Pruned()
     yesterday = time.time() - 1.1 * DAY
     os.utime(tmp_path / "new" / "pruned", (yesterday, yesterday))
-    assert cache.prune_if_due(30).entries == 1
+    assert prune_if_due(cache, 30).entries == 1
 
 
 def test_on_s3_a_lifecycle_rule_removes_what_is_old(
@@ -75,10 +76,10 @@ def test_on_s3_a_lifecycle_rule_removes_what_is_old(
     cache = Cache(f"{s3.bucket()}/cache")
     for number in range(20):
         cache.put(entry_key("tags-2", number), b"Music")
-    assert cache.prune_if_due(0) == Pruned()
+    assert prune_if_due(cache, 0) == Pruned()
     assert command.main(["prune", "--cache", cache.url, "--days", "0.001"]) == 1
     assert "a lifecycle rule" in " ".join(capsys.readouterr().err.split())
-    assert len(list(cache.entries())) == 20
+    assert len(list(entries(cache))) == 20
 
 
 def test_command_shows_then_prunes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from tasks.extract import extract_unit
 from tasks.identify import Video
 from tasks.kept import clip_key, known_clips
 from tasks.model import CheckpointId
+from tasks.pruning import entries, prune
 from tasks.scores import VideoScores
 from tasks.storage import identify
 from tasks.tag import Logits, tag_unit
@@ -199,8 +200,8 @@ def test_a_unit_keeps_one_object_and_clips_where_that_is_asked_for(
         folder.mkdir()
         cache = Cache(str(folder), keep)  # type: ignore[arg-type]
         tag_unit(extract_unit([good], tagger, cache), tagger, cache)
-        assert {entry.kind for entry in cache.entries()} == kinds
-        assert len(list(cache.entries())) == len(kinds)
+        assert {entry.kind for entry in entries(cache)} == kinds
+        assert len(list(entries(cache))) == len(kinds)
 
 
 WINDOWS: list[Windows] = ["start", 3, "all"]
@@ -253,8 +254,8 @@ def test_pruning_finds_the_clips_of_all_windows(tagger: Tagger, long: str, tmp_p
     tagger, cache = replace(tagger, windows="all"), Cache(str(tmp_path / "cache"), "clips")
     cache.check()
     [extracted] = extract_unit([long], tagger, cache).extracted
-    assert [entry.kind for entry in cache.entries()] == ["clips-3"] * len(extracted.clips)
-    assert cache.prune(days=0).entries == len(extracted.clips) == 4
+    assert [entry.kind for entry in entries(cache)] == ["clips-3"] * len(extracted.clips)
+    assert prune(cache, days=0).entries == len(extracted.clips) == 4
     assert known_clips(extracted.video, tagger, cache) is None
 
 

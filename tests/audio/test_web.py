@@ -14,6 +14,7 @@ from tasks.audio.window import Window
 from tasks.cache import Cache
 from tasks.extract import extract_unit
 from tasks.model import CheckpointId
+from tasks.pruning import entries
 from tasks.storage import identify
 from tasks.tag import tag_unit
 from tasks.tagger import Tagger, TaggerRequest
@@ -77,4 +78,4 @@ def test_what_cannot_be_told_apart_is_not_kept(in_chunks: str, tmp_path: Path) -
         unit = extract_unit([url], tagger, cache)
         assert [one.cached for one in unit.extracted] == [False]
         assert set(tag_unit(unit, tagger, cache).scores) == {url}
-    assert [*cache.entries()] == []
+    assert [*entries(cache)] == []

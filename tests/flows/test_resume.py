@@ -16,6 +16,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from tasks.cache import Cache
+from tasks.pruning import entries
 from tests.audio.media import melody, write_media
 from tests.conftest import S3Server
 from tests.flows.conftest import DEMO, DEMO_MODEL
@@ -50,9 +51,9 @@ class Place:
 
     def known(self) -> int:
         """How many videos the cache knows: by a clip on a disk, by scores in a bucket."""
-        entries = list(Cache(self.cache).entries())
-        clips = [entry for entry in entries if entry.kind == "clips-3"]
-        packs = [entry for entry in entries if entry.path.endswith(".pack")]
+        found = list(entries(Cache(self.cache)))
+        clips = [entry for entry in found if entry.kind == "clips-3"]
+        packs = [entry for entry in found if entry.path.endswith(".pack")]
         fs, _ = fsspec.url_to_fs(self.cache)
         heads = [fs.cat_file(pack.path, start=0, end=8) for pack in packs]
         return len(clips) or sum(int.from_bytes(head[4:], "little") for head in heads)
