@@ -105,6 +105,7 @@ class RayExecutor:
             named = replace(request.checkpoint, hf_ast=str(folder.absolute()))
             request = replace(request, checkpoint=named)
         self._device, self._machines = request.device, machines()
+        self._lifeline.beat()  # nobody has listened while the manifests were read
         self._shares = share_out(self._machines, request.device)
         self._work = self._describe_work()
         model = request.checkpoint.hf_ast
@@ -141,7 +142,7 @@ class RayExecutor:
 
     def start(self, tagger: Tagger) -> None:
         shares = self._shares
-        self._lifeline.beat()  # since the model was found, nobody has listened
+        self._lifeline.beat()  # nor since the model was found, where they were read after that
         self._tagger, self._stored_tagger = tagger, ray.put(tagger)
         # The scores depend on none of this, and it is heavy.
         checkpoint = replace(tagger.checkpoint, extractor=None)
