@@ -50,9 +50,10 @@ def describe(error: BaseException) -> StorageError:
     """Make a StorageError of an exception of a store. A StorageError is returned unchanged."""
     if isinstance(error, StorageError):
         return error
-    if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    if cause is not None and _kind(cause) is not FailureKind.MISSING:
         # fsspec's HTTP file system raises FileNotFoundError for any status, and for no answer.
-        return describe(error.__cause__)
+        return describe(cause)
     kind = _kind(error)
     return StorageError(
         kind, "changed while it was read" if kind is FailureKind.CHANGED else _reason(error)
