@@ -31,6 +31,7 @@ class Child:
     def __init__(self, memory_limit: int) -> None:
         # A file, so that what a child prints neither floods the terminal nor fills a pipe.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._started_in = dict(os.environ)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tasks.audio.worker", str(memory_limit)],
             stdin=subprocess.PIPE,
@@ -55,6 +56,11 @@ class Child:
         """Whether it can be asked again: alive, not too old, and owing no answer."""
         stale = self._answering or self._asked >= VIDEOS_PER_CHILD
         return not stale and self._process.poll() is None
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the environment is that in which it was started."""
+        return self._started_in == dict(os.environ)
 
     def ask(
         self, request: dict[str, Any], time_limit: float

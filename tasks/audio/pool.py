@@ -6,6 +6,7 @@ and a time limit really stops.
 
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -116,6 +117,18 @@ class DecoderPool:
             clips.close()
             raise
         return Extracted(clips, facts["bytes_read"], facts["notes"], facts["read_through"])
+
+    def renew(self) -> None:
+        """End idle children that were started in another environment: a store may have new keys."""
+        idle = []
+        with suppress(queue.Empty):
+            while True:
+                idle.append(self._slots.get_nowait())
+        for child in reversed(idle):
+            outdated = child is not None and not child.up_to_date
+            if outdated:
+                self._retire(child)
+            self._slots.put(None if outdated else child)
 
     def close(self) -> None:
         """Kill the children. Calls under way end with a :class:`TransientError`."""

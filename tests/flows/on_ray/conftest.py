@@ -22,7 +22,6 @@ from prefect.settings import PREFECT_API_URL
 from ray.cluster_utils import Cluster
 
 from flows.tag import tag_videos
-from tests.conftest import S3Server
 from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
 
 # Processes inherit it, so that those of another cluster on this machine are never counted.
@@ -177,12 +176,8 @@ MANIFESTS, SAMPLES = 4, 16
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory, s3: S3Server, prefect_server: None) -> Data:
-    """Each sample has a video of its own; a missing one, too, and one that all manifests share.
-
-    Needs ``s3`` only because decoder processes keep the environment in which they were started:
-    without it those of this run would know no S3 server in the tests that follow.
-    """
+def data(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Data:
+    """Each sample has a video of its own; a missing one, too, and one that all manifests share."""
     made = Data(tmp_path_factory.mktemp("data"))
     videos = sorted((DEMO / "videos").iterdir())
     shutil.copy(videos[0], made.folder / f"shared{videos[0].suffix}")
