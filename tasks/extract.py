@@ -28,6 +28,7 @@ def extract_unit(urls: Sequence[str], tagger: Tagger, cache: Cache | None) -> Ex
         TransientError: the cache's store did not answer.
         ConfigurationError: no decoder process starts.
     """
+    decoders().renew()
     identified = identify_videos(urls)
     videos = [video for video in identified if isinstance(video, Video)]
     unit = ExtractedUnit(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tasks.busy import Busy
 from tasks.cache import Cache
-from tasks.extract import decoders, extract_unit
+from tasks.extract import extract_unit
 from tasks.tag import tag_unit
 from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import UNITS_IN_FLIGHT, ExtractedUnit, TaggedUnit, unit_size
@@ -32,7 +32,6 @@ class LocalExecutor:
 
     def start(self, tagger: Tagger) -> None:
         self._started, self._computes_on = time.monotonic(), tagger.computes_on
-        decoders().renew()  # an earlier run of this process may have left some
         tagger.start_loading()  # the first unit is extracted meanwhile
 
     def unit_size(self, tagger: Tagger, videos: int) -> int:
