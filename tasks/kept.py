@@ -3,9 +3,8 @@ little or are asked for.
 
 Scores are small (1 kB a window), and those of a unit are one object. So are its failures, but only
 those that the same bytes have again: a video that was decoded in vain is not decoded again until it
-changes, or the decoder does. A clip is 0.33 MB and an
-object of its own: on a local disk it spares the next model the decoding; in a remote store it would
-cost more than decoding again.
+changes, or the decoder does. A clip is 0.33 MB and an object of its own: on a local disk it spares
+the next model the decoding; in a remote store it would cost more than decoding again.
 """
 
 import json

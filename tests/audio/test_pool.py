@@ -139,23 +139,6 @@ def test_what_is_no_video_says_so(
     assert failure(pool, path, window).kind == kind
 
 
-def test_processes_of_another_environment_are_renewed(
-    window: Window, video: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with DecoderPool(1) as pool:
-        pool.extract(str(video), window)
-        first = pool.pids
-        pool.renew()
-        assert pool.pids == first
-
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
-        pool.renew()
-        pool.extract(str(video), window)
-
-        assert len(pool.pids) == 1
-        assert pool.pids != first
-
-
 def test_missing_and_folder(pool: DecoderPool, window: Window, tmp_path: Path) -> None:
     assert failure(pool, tmp_path / "none.mp4", window).kind == "missing"
     assert failure(pool, tmp_path, window).kind == "missing"
