@@ -112,13 +112,15 @@ class Child:
         self.kill()
         status = self._process.wait()
         if not self._ready and status > 0:
-            return ConfigurationError(f"the decoder process does not start: {self._stderr_tail()}")
-        return VideoError(FailureKind.CRASHED, f"the decoder process crashed ({_cause(status)})")
-
-    def _stderr_tail(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no message"
+            self._log.seek(0)
+            lines = self._log.read().decode(errors="replace").strip().splitlines()
+            message = lines[-1] if lines else "no message"
+            return ConfigurationError(f"the decoder process does not start: {message}")
+        try:
+            cause = signal.Signals(-status).name
+        except ValueError:
+            cause = f"exit status {status}"
+        return VideoError(FailureKind.CRASHED, f"the decoder process crashed ({cause})")
 
 
 class _TimedPipe:
@@ -160,11 +162,3 @@ def environment() -> dict[str, str]:
     # are a quarter of the CPU that its extraction takes.
     kept = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
     return os.environ | single | kept | {"PYTHONPATH": path}
-
-
-def _cause(status: int) -> str:
-    """Return the signal that ended a process, by name, or else its exit status."""
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"exit status {status}"

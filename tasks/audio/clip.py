@@ -81,7 +81,11 @@ def make_clip(segments: Iterable[Segment], window: Window, lead_seconds: float =
     Args:
         lead_seconds: at the start of the sound, before the window; there for the resampler alone.
     """
-    parts = [_resample(waveform, rate, window.sampling_rate) for rate, waveform in segments]
+    parts: list[Waveform] = []
+    for rate, waveform in segments:
+        if rate != window.sampling_rate and waveform.size:
+            waveform = soxr.resample(waveform, rate, window.sampling_rate, quality="HQ")
+        parts.append(waveform)
     sound = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     sound = sound[round(lead_seconds * window.sampling_rate) :][: window.num_samples]
     if sound.size < int(FRAME_SECONDS * window.sampling_rate):
@@ -92,10 +96,3 @@ def make_clip(segments: Iterable[Segment], window: Window, lead_seconds: float =
         sound, peak = np.zeros_like(sound), 0.0
     scale = _FULL_SCALE / peak if peak else 0.0
     return Clip(np.round(sound * scale).astype(np.int16), peak, window.sampling_rate)
-
-
-def _resample(waveform: Waveform, rate: int, target: int) -> Waveform:
-    if rate == target or not waveform.size:
-        return waveform
-    resampled: Waveform = soxr.resample(waveform, rate, target, quality="HQ")
-    return resampled

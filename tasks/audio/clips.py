@@ -5,7 +5,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 from weakref import WeakSet
 
 from tasks.errors import TransientError
@@ -43,19 +43,16 @@ class Clips:
             self._clips.append((start, clip))
             return
         try:
-            self._write(clip)
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
+            self._file.seek(0, 2)
+            if self._file.write(clip) < len(clip):
+                raise OSError("no space left")
         except OSError as error:
             folder = tempfile.gettempdir()
             reason = f"its clips cannot be written to the temporary folder {folder}: {error}"
             raise TransientError(reason) from error
         self._spilled.append((start, len(clip)))
-
-    def _write(self, clip: bytes) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
-        self._file.seek(0, 2)
-        if self._file.write(clip) < len(clip):
-            raise OSError("no space left")
 
     def __iter__(self) -> Iterator[tuple[float, bytes]]:
         """Yield the start in seconds and the bytes of each clip."""
@@ -70,7 +67,7 @@ class Clips:
     def __len__(self) -> int:
         return len(self._clips) + len(self._spilled)
 
-    def __reduce__(self) -> tuple[type, tuple[Any]]:
+    def __reduce__(self) -> tuple[type, tuple[list[tuple[float, bytes]]]]:
         """Travel to another process with everything in it."""
         return Clips, (list(self),)
 

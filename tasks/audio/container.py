@@ -8,6 +8,8 @@ from typing import NoReturn, cast
 import av
 import av.error
 import av.logging
+from av.audio.stream import AudioStream
+from av.codec.context import ThreadType
 from av.container import InputContainer
 
 from tasks.audio.extent import Readable, is_known
@@ -122,6 +124,13 @@ def _refuse(error: av.error.FFmpegError, file: Readable) -> NoReturn:
     if (error.log and error.log[1]) or is_known(file):
         raise VideoError(FailureKind.CORRUPT, f"cannot be opened: {message}") from error
     raise VideoError(FailureKind.NOT_MEDIA, "no known media format") from error
+
+
+def decode_in_this_thread(stream: AudioStream) -> None:
+    """Keep FFmpeg from threads of its own: under ours they deadlock and run out (PyAV#1962,
+    torchcodec#1253)."""
+    stream.codec_context.thread_type = ThreadType.NONE
+    stream.codec_context.thread_count = 1
 
 
 def explain(error: av.error.FFmpegError) -> str:

@@ -10,11 +10,10 @@ from typing import cast
 
 import av
 from av.audio.stream import AudioStream
-from av.codec.context import ThreadType
 from av.container import InputContainer
 
 from tasks.audio.announced import joined
-from tasks.audio.container import open_container
+from tasks.audio.container import decode_in_this_thread, open_container
 from tasks.audio.downmix import downmix
 from tasks.audio.extent import Readable, is_mp4, is_whole
 from tasks.audio.frames import GRACE_SECONDS, after_edits, decoded, packets_of, until_full
@@ -171,9 +170,7 @@ def _decode_stream(
     if cast("object", stream.codec_context) is None:
         track.failure = VideoError(FailureKind.UNSUPPORTED, "no decoder for its audio stream")
         return
-    # FFmpeg's own threads under ours deadlock and run out (PyAV#1962, torchcodec#1253).
-    stream.codec_context.thread_type = ThreadType.NONE
-    stream.codec_context.thread_count = 1
+    decode_in_this_thread(stream)
     packets = packets_of(container, stream, window, track.statistics)
     frames = decoded(packets, stream, track.statistics)
     if track.format == "mov":
@@ -185,14 +182,9 @@ def _decode_stream(
         track.segments.append((rate, mono))
     # An edit list counts from 0, whatever it leaves out.
     track.zero = 0.0 if track.format == "mov" else (container.start_time or 0) / av.time_base
-    track.ends_early = _ends_early(container, track.statistics)
-
-
-def _ends_early(container: InputContainer, statistics: Statistics) -> bool:
-    """Tell whether the packets end before the duration that the file's header states."""
-    if statistics.last_pts is None or format_name(container) not in _STATED:
-        return False
-    return statistics.last_pts < (container.duration or 0) / av.time_base - GRACE_SECONDS
+    if track.statistics.last_pts is not None and track.format in _STATED:
+        stated_end = (container.duration or 0) / av.time_base
+        track.ends_early = track.statistics.last_pts < stated_end - GRACE_SECONDS
 
 
 def _notes(file: Readable, track: _Track, window: Window) -> list[str]:

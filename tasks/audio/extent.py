@@ -50,7 +50,7 @@ def is_whole(file: Readable) -> bool | None:
     if head.startswith(b"OggS"):
         return _ogg_is_whole(file, size)
     if head == _W64:
-        return _w64_is_whole(file, size)
+        return int.from_bytes(bytes_at(file, 16, 8), "little") <= size  # the outermost chunk
     if head.startswith(_ASF_HEADER):
         end = asf_end(file)
         return None if end is None else end <= size
@@ -181,11 +181,6 @@ def _ogg_is_whole(file: Readable, size: int) -> bool:
         return False
     segments = page[27 : 27 + page[26]]
     return len(page) >= 27 + page[26] + sum(segments)
-
-
-def _w64_is_whole(file: Readable, size: int) -> bool:
-    """Tell whether the outermost chunk of a Sony Wave64 file lies within it."""
-    return int.from_bytes(bytes_at(file, 16, 8), "little") <= size
 
 
 def asf_end(file: Readable) -> int | None:

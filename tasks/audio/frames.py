@@ -59,6 +59,12 @@ def packets_of(
     statistics.last_pts = max(map(_end_seconds, latest.values()), default=start) - start
 
 
+def time_of(packet: "av.Packet[AudioStream]") -> float | None:
+    """Return the timestamp in seconds: when it is played, or else when it is decoded."""
+    time = packet.dts if packet.pts is None else packet.pts
+    return None if time is None else time * float(packet.time_base or 0)
+
+
 def _end_seconds(packet: "av.Packet[AudioStream]") -> float:
     time = packet.dts if packet.pts is None else packet.pts
     return ((time or 0) + (packet.duration or 0)) * float(packet.time_base or 0)

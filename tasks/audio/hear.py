@@ -56,7 +56,7 @@ def hear(
     found = decoded.found
     if clip.is_empty or found is None:
         return Told(decoded.notes)
-    start = _since_start(found)
+    start = max(0.0, (found.statistics.first_time or 0.0) - found.zero)
     more = found.statistics.decoded_seconds >= window.seconds + MARGIN_SECONDS
     at_start = windows in ("start", 1) if only_at is None else only_at <= start + MARGIN_SECONDS
     if at_start or not more:
@@ -74,10 +74,6 @@ def hear(
             return Told(rest.notes())
         yield from rest.spread(int(windows))
         return Told(rest.notes(), None if reader.can_seek else reader.format)
-
-
-def _since_start(found: Found) -> float:
-    return max(0.0, (found.statistics.first_time or 0.0) - found.zero)
 
 
 @dataclass

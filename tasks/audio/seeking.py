@@ -14,11 +14,10 @@ from typing import Self
 import av
 import av.error
 from av.audio.stream import AudioStream
-from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.stream import Discard
 
-from tasks.audio.container import open_container
+from tasks.audio.container import decode_in_this_thread, open_container
 from tasks.audio.decode import Found
 from tasks.audio.extent import Readable, is_mp4
 from tasks.audio.frames import (
@@ -26,6 +25,7 @@ from tasks.audio.frames import (
     MAX_CORRUPT_PACKETS,
     MAX_SAMPLING_RATE,
     MIN_SAMPLING_RATE,
+    time_of,
 )
 from tasks.audio.proof import format_name
 from tasks.audio.statistics import MAX_GAP_SECONDS, Statistics
@@ -113,7 +113,8 @@ class Reader:
                 if seconds < stated - self.start:
                     yield self._seek(stated - seconds)
         if self.format in _SEEKABLE_BY_BYTES:
-            yield self._seek_before_the_last_bytes()
+            size = self._file.seek(0, SEEK_END)
+            yield self._seek_to(max(0, size - _TAIL_BYTES), self._stream, by_bytes=True)
 
     @property
     def stated_end(self) -> float | None:
@@ -139,8 +140,7 @@ class Reader:
         )
         self.format = format_name(self._container)
         self._stream: AudioStream = self._container.streams.audio[found.number]
-        self._stream.codec_context.thread_type = ThreadType.NONE
-        self._stream.codec_context.thread_count = 1
+        decode_in_this_thread(self._stream)
         if self.format == "mov":
             # Else it reads pictures from the last key picture on, wherever they lie.
             for stream in self._container.streams:
@@ -173,32 +173,24 @@ class Reader:
             if self._seek(target - earlier):
                 packets = self._packets()
                 first = next(packets, None)
-                if first is not None and (time := _time(first)) is not None and time <= target:
+                if first is not None and (time := time_of(first)) is not None and time <= target:
                     return chain([first], packets)
         return None
 
     def _seek(self, time: float) -> bool:
-        time = max(time, self.start)
         # In Matroska and others only the pictures have an index.
         by = self._stream if self.format == "mov" else None
         base = float(by.time_base or 1) if by else 1 / av.time_base
+        return self._seek_to(int(max(time, self.start) / base), by)
+
+    def _seek_to(self, offset: int, stream: AudioStream | None, by_bytes: bool = False) -> bool:
+        """Let FFmpeg seek, in units of the stream, or of its own; tell whether it did so."""
         self._position = None
         try:
-            self._container.seek(int(time / base), stream=by)
+            self._container.seek(offset, stream=stream, unsupported_byte_offset=by_bytes)
         except av.error.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise
-            return False
-        return True
-
-    def _seek_before_the_last_bytes(self) -> bool:
-        size = self._file.seek(0, SEEK_END)
-        self._position = None
-        try:
-            self._container.seek(
-                max(0, size - _TAIL_BYTES), stream=self._stream, unsupported_byte_offset=True
-            )
-        except av.error.FFmpegError:
             return False
         return True
 
@@ -209,8 +201,7 @@ class Reader:
                 for packet in self._container.demux(self._stream):
                     if not packet.size:
                         continue
-                    time = _time(packet)
-                    if time is None:
+                    if (time := time_of(packet)) is None:
                         time = self._position
                     if time is not None:
                         seconds = (packet.duration or 0) * float(packet.time_base or 0)
@@ -229,10 +220,8 @@ class Reader:
         for packet in self._packets():
             if self._position is None:
                 continue
-            if last is not None and packet.duration:
-                step = 0.0
-            elif last is not None:  # as long as from the one before
-                step = self._position - last
+            if last is not None:  # without a duration, as long as from the one before
+                step = 0.0 if packet.duration else self._position - last
             last = max(self._position, last or self._position)
         self._position = None
         return None if last is None else last + step
@@ -258,8 +247,3 @@ class Reader:
                     corrupt = 0
                     yield frame
         self._position = None  # the decoder is flushed
-
-
-def _time(packet: "av.Packet[AudioStream]") -> float | None:
-    time = packet.dts if packet.pts is None else packet.pts
-    return None if time is None else time * float(packet.time_base or 0)

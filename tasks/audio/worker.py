@@ -29,9 +29,11 @@ Send = Callable[[dict[str, Any], bytes], None]
 
 
 def main() -> None:
-    _limit(int(sys.argv[1]))
+    _limit_memory(int(sys.argv[1]))
     requests = _requests(sys.stdin.buffer)
-    answers = _own_stdout()
+    # Stdout is kept for answers: anything else that is printed goes to stderr.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     write_message(answers, {"ready": True})
     for request in requests:
         facts = answer(request, lambda clip, content: write_message(answers, clip, content))
@@ -99,14 +101,7 @@ def _requests(stream: BinaryIO) -> Iterator[dict[str, Any]]:
     return iter(arrived.get, None)
 
 
-def _own_stdout() -> BinaryIO:
-    """Keep stdout for answers: anything else that is printed goes to stderr."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return answers
-
-
-def _limit(memory: int) -> None:
+def _limit_memory(memory: int) -> None:
     """Let a memory bomb fail in here, at ``memory`` bytes, before the machine runs out."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # macOS refuses an address-space limit; the time limit remains.
