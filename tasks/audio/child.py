@@ -14,9 +14,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from tasks.audio.protocol import read_message, write_message
+from tasks.audio.protocol import Answer, Request, read_answer, write_request
 from tasks.errors import ConfigurationError, FailureKind, VideoError
 
 # A child is replaced now and then, against leaks in the libraries (PyAV#1117).
@@ -62,9 +61,7 @@ class Child:
         """Whether the environment is that in which it was started."""
         return self._started_in == dict(os.environ)
 
-    def ask(
-        self, request: dict[str, Any], time_limit: float
-    ) -> Iterator[tuple[dict[str, Any], bytes]]:
+    def ask(self, request: Request, time_limit: float) -> Iterator[tuple[Answer, bytes]]:
         """Yield the messages of the child's answer; the last one is what became of it.
 
         Args:
@@ -80,12 +77,12 @@ class Child:
         try:
             self._answers.expect_within(time_limit)
             if not self._ready:
-                self._ready = bool(read_message(self._answers)[0]["ready"])
-            write_message(self._process.stdin, request)
+                self._ready = read_answer(self._answers)[0]["ready"]
+            write_request(self._process.stdin, request)
             while self._answering:
-                facts, payload = read_message(self._answers)
-                self._answering = "start" in facts or "reading" in facts
-                yield facts, payload
+                answer, clip = read_answer(self._answers)
+                self._answering = "start" in answer or "reading" in answer
+                yield answer, clip
                 self._answers.expect_within(time_limit)
         except TimeoutError:
             self.kill()

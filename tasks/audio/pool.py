@@ -7,12 +7,13 @@ and a time limit really stops.
 import queue
 import threading
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tasks.audio.child import Child
 from tasks.audio.clips import Clips
+from tasks.audio.protocol import Answer, Request
 from tasks.audio.window import Window, Windows
 from tasks.errors import TransientError, VideoError
 from tasks.storage import Identity
@@ -103,20 +104,13 @@ class DecoderPool:
             TransientError: it may be possible another time.
             ConfigurationError: the child processes do not even start.
         """
-        request = {
-            "url": url,
-            "window": asdict(window),
-            "identity": asdict(identity) if identity else None,
-            "windows": windows,
-            "only_at": only_at,
-        }
         clips = Clips()
         try:
-            facts = self._ask(request, clips)
+            last = self._ask(Request(url, window, identity, windows, only_at), clips)
         except BaseException:
             clips.close()
             raise
-        return Extracted(clips, facts["bytes_read"], facts["notes"], facts["read_through"])
+        return Extracted(clips, last["bytes_read"], last["notes"], last["read_through"])
 
     def renew(self) -> None:
         """End idle children that were started in another environment: a store may have new keys."""
@@ -152,8 +146,8 @@ class DecoderPool:
     ) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any], clips: Clips) -> dict[str, Any]:
-        """Collect the clips that a child sends; return what became of the video."""
+    def _ask(self, request: Request, clips: Clips) -> Answer:
+        """Collect the clips that a child sends; return its last message."""
         child = self._slots.get()
         try:
             if child is not None and not child.usable:
@@ -161,15 +155,15 @@ class DecoderPool:
                 child = None
             if child is None:
                 child = self._start()
-            facts: dict[str, Any] = {}
-            for facts, payload in child.ask(request, self._time_limit):
-                if "start" in facts:
-                    clips.add(facts["start"], payload)
-            if "kind" not in facts:
-                return facts
-            if facts["kind"] == TransientError.kind:
-                raise TransientError(facts["reason"])
-            raise VideoError(facts["kind"], facts["reason"])
+            answer: Answer = {}
+            for answer, clip in child.ask(request, self._time_limit):
+                if "start" in answer:
+                    clips.add(answer["start"], clip)
+            if "kind" not in answer:
+                return answer
+            if answer["kind"] == TransientError.kind:
+                raise TransientError(answer["reason"])
+            raise VideoError(answer["kind"], answer["reason"])
         except VideoError:
             if self._closed:
                 raise TransientError(_STOPPED) from None

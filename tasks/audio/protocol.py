@@ -1,14 +1,42 @@
 """Messages between the pool and its child processes: JSON facts, then raw bytes. Never pickle.
 
-A child answers a request with one message for each clip, ``{"start": seconds}`` and the clip's
-bytes, with ``{"reading": true}`` now and then while there is none, and at last with one of what
-became of the video: ``{"bytes_read": ..., "notes": ..., "read_through": ...}``, or ``{"kind": ...,
-"reason": ...}`` when it failed, which makes void the clips that came before.
+A child says that it is ready. It answers a request with one message for each clip, its start and
+its bytes, with one now and then while there is none, and at last with one of what became of the
+video: what :class:`tasks.audio.pool.Extracted` holds, or why it failed, which makes void the clips
+that came before.
 """
 
 import json
 import struct
-from typing import IO, Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import IO, Protocol, TypedDict
+
+from tasks.audio.window import Window, Windows
+from tasks.storage import Identity
+
+
+@dataclass(frozen=True)
+class Request:
+    """Asks for the clips of a video: see :meth:`tasks.audio.pool.DecoderPool.extract`."""
+
+    url: str
+    window: Window
+    identity: Identity | None
+    windows: Windows
+    only_at: float | None
+
+
+class Answer(TypedDict, total=False):
+    """The facts of one message of a child: ready, a clip, a sign of life, or the last one."""
+
+    ready: bool
+    start: float
+    reading: bool
+    bytes_read: int
+    notes: str | None
+    read_through: str | None
+    kind: str
+    reason: str
 
 
 class Readable(Protocol):
@@ -20,22 +48,44 @@ class Readable(Protocol):
 _LENGTHS = struct.Struct("<QQ")  # bytes of JSON, bytes of payload
 
 
-def write_message(stream: IO[bytes], facts: dict[str, Any], payload: bytes = b"") -> None:
-    head = json.dumps(facts).encode()
+def write_request(stream: IO[bytes], request: Request) -> None:
+    _write(stream, json.dumps(asdict(request)), b"")
+
+
+def write_answer(stream: IO[bytes], answer: Answer, clip: bytes = b"") -> None:
+    _write(stream, json.dumps(answer), clip)
+
+
+def read_request(stream: Readable) -> Request:
+    """Read the next request. Raises as :func:`read_answer`."""
+    facts = json.loads(_read(stream)[0])
+    window, identity = facts.pop("window"), facts.pop("identity")
+    return Request(
+        window=Window(**window), identity=Identity(**identity) if identity else None, **facts
+    )
+
+
+def read_answer(stream: Readable) -> tuple[Answer, bytes]:
+    """Read the next message of a child, and the clip that comes with it.
+
+    Raises:
+        EOFError: the other side has gone, perhaps in mid-message.
+    """
+    head, clip = _read(stream)
+    answer: Answer = json.loads(head)
+    return answer, clip
+
+
+def _write(stream: IO[bytes], facts: str, payload: bytes) -> None:
+    head = facts.encode()
     stream.write(_LENGTHS.pack(len(head), len(payload)) + head)
     stream.write(payload)
     stream.flush()
 
 
-def read_message(stream: Readable) -> tuple[dict[str, Any], bytes]:
-    """Read the next message.
-
-    Raises:
-        EOFError: the other side has gone, perhaps in mid-message.
-    """
+def _read(stream: Readable) -> tuple[bytes, bytes]:
     head_size, payload_size = _LENGTHS.unpack(_read_exactly(stream, _LENGTHS.size))
-    facts: dict[str, Any] = json.loads(_read_exactly(stream, head_size))
-    return facts, _read_exactly(stream, payload_size)
+    return _read_exactly(stream, head_size), _read_exactly(stream, payload_size)
 
 
 def _read_exactly(stream: Readable, size: int) -> bytes:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import EINVAL
 from io import SEEK_CUR, SEEK_END
-from typing import Any
+from typing import IO
 
 from fsspec.caching import BaseCache
-from fsspec.spec import AbstractFileSystem
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from tasks import storage
 from tasks.errors import StorageError, TransientError, VideoError
@@ -72,19 +72,18 @@ class Source:
         conditional: each request holds only for the content that the run has looked at.
     """
 
-    def __init__(self, file: Any, is_copy: bool = False) -> None:
+    def __init__(self, file: AbstractBufferedFile | IO[bytes], is_copy: bool = False) -> None:
         self._file = file
-        self.bytes_read = 0
         self.error: StorageError | None = None
         self.conditional = "IfMatch" in getattr(file, "read_kw", {})
-        remote = isinstance(getattr(file, "cache", None), BaseCache)
-        if remote:
+        self._counts_reads = not is_copy
+        if isinstance(file, AbstractBufferedFile) and isinstance(file.cache, BaseCache):
             file.cache = Blocks(self._counting(file.cache.fetcher), file.size)
-        self.size = int(file.seek(0, SEEK_END))
+            self._counts_reads = False
+        self.bytes_read = 0
+        self.size = self._offset = int(file.seek(0, SEEK_END))
         if is_copy:
             self.bytes_read = self.size
-        self._counts_reads = not (remote or is_copy)
-        self._offset = self.size
         self.seek(0)
 
     def _counting(self, fetch: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
@@ -157,7 +156,9 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
         raise VideoError(error.kind, error.reason) from error
 
 
-def _open(fs: AbstractFileSystem, path: str, identity: Identity | None) -> Any:
+def _open(
+    fs: AbstractFileSystem, path: str, identity: Identity | None
+) -> AbstractBufferedFile | IO[bytes]:
     if is_web(fs):
         return open_seekable(fs, path)
     if identity is None or not hasattr(fs, "call_s3"):

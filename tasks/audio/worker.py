@@ -14,18 +14,16 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from tasks.audio.hear import Told, hear
-from tasks.audio.protocol import read_message, write_message
+from tasks.audio.protocol import Answer, Request, read_request, write_answer
 from tasks.audio.source import opened
-from tasks.audio.window import Window
 from tasks.errors import FailureKind, TransientError, VideoError
-from tasks.storage import Identity
 
 PULSE_SECONDS = 5.0
 
-Send = Callable[[dict[str, Any], bytes], None]
+Send = Callable[[Answer, bytes], None]
 
 
 def main() -> None:
@@ -34,13 +32,13 @@ def main() -> None:
     # Stdout is kept for answers: anything else that is printed goes to stderr.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    write_message(answers, {"ready": True})
+    write_answer(answers, {"ready": True})
     for request in requests:
-        facts = answer(request, lambda clip, content: write_message(answers, clip, content))
-        write_message(answers, facts)
+        last = answer(request, lambda facts, clip: write_answer(answers, facts, clip))
+        write_answer(answers, last)
 
 
-def answer(request: dict[str, Any], send: Send) -> dict[str, Any]:
+def answer(request: Request, send: Send) -> Answer:
     """Extract one video: send each clip, then return what became of the video.
 
     Every exception becomes an answer about this video.
@@ -56,11 +54,9 @@ def answer(request: dict[str, Any], send: Send) -> dict[str, Any]:
         return {"kind": FailureKind.CRASHED, "reason": f"{type(error).__name__}: {error}"}
 
 
-def _extract(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    window = Window(**request["window"])
-    identity = Identity(**request["identity"]) if request["identity"] else None
-    with opened(request["url"], identity) as source:
-        clips = hear(source, window, request["windows"], _Pulse(send), request["only_at"])
+def _extract(request: Request, send: Send) -> Answer:
+    with opened(request.url, request.identity) as source:
+        clips = hear(source, request.window, request.windows, _Pulse(send), request.only_at)
         while True:
             try:
                 start, clip = next(clips)
@@ -68,7 +64,11 @@ def _extract(request: dict[str, Any], send: Send) -> dict[str, Any]:
                 told: Told = end.value
                 break
             send({"start": round(start, 3)}, clip.to_bytes())
-    return {"bytes_read": source.bytes_read, **told._asdict()}
+    return {
+        "bytes_read": source.bytes_read,
+        "notes": told.notes,
+        "read_through": told.read_through,
+    }
 
 
 class _Pulse:
@@ -84,17 +84,17 @@ class _Pulse:
             self._send({"reading": True}, b"")
 
 
-def _requests(stream: BinaryIO) -> Iterator[dict[str, Any]]:
+def _requests(stream: BinaryIO) -> Iterator[Request]:
     """Return the requests, read on a thread of their own.
 
     A parent that dies closes the pipe: the thread sees it even while FFmpeg is busy, or stuck.
     """
-    arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    arrived: queue.SimpleQueue[Request] = queue.SimpleQueue()
 
     def receive() -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
-                arrived.put(read_message(stream)[0])
+                arrived.put(read_request(stream))
         os._exit(0)
 
     threading.Thread(target=receive, daemon=True).start()
