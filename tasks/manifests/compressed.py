@@ -6,16 +6,21 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Protocol, cast
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from backports import zstd
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, ManifestFormat, Sample, TagSample
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _BUFFER_BYTES = 1 << 20
 _INPUT_BYTES = 1 << 16
-_ZSTD_WINDOW_LOG = 31  # what `zstd --long=31` writes
+# What `zstd --long=31` writes.
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}
 _GZIP_LEVEL = 6  # of the gzip tool; Python's 9 takes three times as long for 1 % less
 
 
@@ -44,13 +49,13 @@ class Compressed:
 
 @contextmanager
 def _decompressed(source: BinaryIO, compression: str) -> Iterator[BinaryIO]:
-    raw: Any
+    raw: gzip.GzipFile | _Streams
     if compression == ".gz":
         raw = gzip.GzipFile(fileobj=source, mode="rb")
     elif compression == ".bz2":
         raw = _Streams(source, bz2.BZ2Decompressor)
     else:
-        raw = _Streams(source, _zstd_decompressor)
+        raw = _Streams(source, partial(zstd.ZstdDecompressor, options=_ZSTD_OPTIONS))
     try:
         with io.BufferedReader(raw, _BUFFER_BYTES) as plain:
             yield cast(BinaryIO, plain)
@@ -60,7 +65,7 @@ def _decompressed(source: BinaryIO, compression: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _compressing(target: BinaryIO, compression: str) -> Iterator[BinaryIO]:
-    packed: Any
+    packed: gzip.GzipFile | bz2.BZ2File | zstd.ZstdFile
     if compression == ".gz":
         # No time and no name in the header: the same samples give the same bytes.
         packed = gzip.GzipFile("", "wb", _GZIP_LEVEL, target, mtime=0)
@@ -89,12 +94,6 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def _zstd_decompressor() -> _Decompressor:
-    return zstd.ZstdDecompressor(
-        options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
-    )
-
-
 class _Streams(io.RawIOBase):
     """Compressed streams one after another. The files of bz2 and zstd take what follows the first
     one for padding where its head is damaged, and its samples would be lost in silence."""
@@ -107,8 +106,8 @@ class _Streams(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        output = b""
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view, output = memoryview(buffer), b""
         while not output:
             data, self._unused = self._unused, b""
             if not data and (self._decompressor is None or self._decompressor.needs_input):
@@ -117,17 +116,13 @@ class _Streams(io.RawIOBase):
                     return 0
                 if not data:
                     raise EOFError("it is cut off")
-            output = self._decompress(data, len(buffer))
-        buffer[: len(output)] = output
+            self._decompressor = self._decompressor or self._new()
+            try:
+                output = self._decompressor.decompress(data, len(view))
+            except (OSError, zstd.ZstdError) as error:
+                raise _Damaged(str(error)) from error
+            if self._decompressor.eof:
+                self._unused = self._decompressor.unused_data
+                self._decompressor = None
+        view[: len(output)] = output
         return len(output)
-
-    def _decompress(self, data: bytes, size: int) -> bytes:
-        self._decompressor = self._decompressor or self._new()
-        try:
-            output = self._decompressor.decompress(data, size)
-        except (OSError, zstd.ZstdError) as error:
-            raise _Damaged(str(error)) from error
-        if self._decompressor.eof:
-            self._unused = self._decompressor.unused_data
-            self._decompressor = None
-        return output

@@ -15,7 +15,7 @@ from itertools import chain, tee
 from typing import BinaryIO, NamedTuple
 
 from tasks.errors import ManifestError
-from tasks.manifests import Fields, Sample, TagSample, Value
+from tasks.manifests import Fields, Sample, TagSample
 from tasks.manifests.csv_text import QUOTE, Row, cell_offsets, quoted, rows, text_lines
 from tasks.manifests.lines import BOM
 from tasks.manifests.record import meta_sample, sample_with, videos_of
@@ -223,14 +223,14 @@ def _new_row(row: Row, layout: _Layout, fields: Fields, tag: TagSample) -> str:
     if values is None or sample.fault is not None:
         return layout.with_values(row, {})
     if fields.meta is None:
-        return layout.with_values(row, {name: _text(value) for name, value in values.items()})
+        texts = {
+            name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for name, value in values.items()
+        }
+        return layout.with_values(row, texts)
     old = row.cells[layout.targets[fields.meta]].strip() if layout.targets else ""
     meta = set_values(old if old.startswith("{") else "{}", 0, [], values)
     return layout.with_values(row, {fields.meta: meta})
-
-
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _encode(text: str) -> bytes:

@@ -104,7 +104,9 @@ def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
             size = 0
     except csv.Error as error:
         escapes = escapes or '\\"' in "".join(taken)
-        raise ManifestError("", _ESCAPES if escapes else _explained(error), line) from error
+        unclosed = "unexpected end" in str(error)
+        reason = "a quoted cell is never closed" if unclosed else f"is not CSV ({error})"
+        raise ManifestError("", _ESCAPES if escapes else reason, line) from error
 
 
 def _has_stray_quote(text: str, delimiter: str) -> bool:
@@ -112,11 +114,6 @@ def _has_stray_quote(text: str, delimiter: str) -> bool:
         QUOTE in text[start:end] and text[start] != QUOTE
         for start, end in cell_offsets(text, delimiter)
     )
-
-
-def _explained(error: csv.Error) -> str:
-    unclosed = "unexpected end" in str(error)
-    return "a quoted cell is never closed" if unclosed else f"is not CSV ({error})"
 
 
 def cell_offsets(text: str, delimiter: str) -> list[tuple[int, int]]:

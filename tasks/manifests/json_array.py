@@ -4,7 +4,7 @@ import codecs
 import io
 import json
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
@@ -86,7 +86,7 @@ class _Element(NamedTuple):
     before: str
     text: str
     line: int
-    record: dict[str, Any] | None
+    record: dict[str, object] | None
 
 
 def _elements(source: _Joined) -> Iterator[_Element]:
@@ -161,14 +161,16 @@ class _Text:
         self.line += piece.count("\n")
         return piece
 
-    def decode_object(self) -> dict[str, Any]:
+    def decode_object(self) -> dict[str, object]:
         """Return the object at the position, which moves behind it."""
         while True:
             try:
                 record, end = DECODER.raw_decode(self._text, self.position)
                 break
             except json.JSONDecodeError as error:
-                if not (self._may_be_cut_off(error) and self._grow()):
+                near_end = error.pos > len(self._text) - _TOKEN_CHARACTERS
+                may_go_on = near_end or error.msg.startswith("Unterminated")
+                if not (may_go_on and self._grow()):
                     line = self.line + self._text.count("\n", self._taken, error.pos)
                     raise ManifestError("", f"is not JSON ({error.msg})", line) from error
             except RecursionError as error:
@@ -178,9 +180,4 @@ class _Text:
         if end - self.position > MAX_LINE_BYTES:
             raise too_long(self.line)
         self.position = end
-        return cast(dict[str, Any], record)
-
-    def _may_be_cut_off(self, error: json.JSONDecodeError) -> bool:
-        return error.msg.startswith("Unterminated") or (
-            error.pos > len(self._text) - _TOKEN_CHARACTERS
-        )
+        return record

@@ -1,7 +1,7 @@
 """JSON Lines: one object a line, rewritten by splicing text: all else stays byte for byte."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample
@@ -48,27 +48,17 @@ def _parsed(source: Iterable[bytes], fields: Fields) -> Iterator[tuple[bytes, st
     for line, raw in enumerate(source, 1):
         if raw.isspace():
             yield raw, "", None
-        else:
-            text = _decode(raw, line)
-            record = _record(text.removeprefix(BOM) if line == 1 else text, line)
-            yield raw, text, records.sample(record, line)
+            continue
+        try:
+            text = raw.decode()
+            record = DECODER.decode(text.removeprefix(BOM) if line == 1 else text)
+        except UnicodeDecodeError as error:
+            raise ManifestError("", f"is not UTF-8 text ({error.reason})", line) from error
+        except ValueError as error:
+            raise ManifestError("", f"is not JSON ({error})", line) from error
+        except RecursionError as error:
+            raise ManifestError("", "is nested too deeply to be read", line) from error
+        if not isinstance(record, dict):
+            raise ManifestError("", "is not a JSON object", line)
+        yield raw, text, records.sample(record, line)
     records.finish()
-
-
-def _decode(raw: bytes, line: int) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise ManifestError("", f"is not UTF-8 text ({error.reason})", line) from error
-
-
-def _record(text: str, line: int) -> dict[str, Any]:
-    try:
-        record = DECODER.decode(text)
-    except ValueError as error:
-        raise ManifestError("", f"is not JSON ({error})", line) from error
-    except RecursionError as error:
-        raise ManifestError("", "is nested too deeply to be read", line) from error
-    if not isinstance(record, dict):
-        raise ManifestError("", "is not a JSON object", line)
-    return cast(dict[str, Any], record)

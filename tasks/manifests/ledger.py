@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 
@@ -100,7 +100,7 @@ class Earlier:
     the same way before.
     """
 
-    def __init__(self, entries: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, entries: Iterable[Mapping[str, object]]) -> None:
         numbers = (
             _number(*map(entry.get, ("line", "video", "content", "error"))) for entry in entries
         )
@@ -140,12 +140,12 @@ def earlier(target: str) -> Earlier:
         return Earlier(())
 
 
-def _entries(file: BinaryIO) -> Iterator[dict[str, Any]]:
+def _entries(file: BinaryIO) -> Iterator[dict[str, object]]:
     for line in lines(file):
         with suppress(ValueError, RecursionError):
             entry = json.loads(line)
             if isinstance(entry, dict):
-                yield cast(dict[str, Any], entry)
+                yield entry
 
 
 @contextmanager

@@ -48,7 +48,11 @@ def list_manifests(pattern: str) -> list[Found]:
     try:
         root, files = list_files(url)
     except StorageError as error:
-        raise ConfigurationError(f"{shown_url(url)} cannot be listed: {_why(error)}.") from error
+        reason = {
+            FailureKind.MISSING: "there is no such file, folder or bucket",
+            FailureKind.FORBIDDEN: f"access is refused ({error.reason})",
+        }.get(error.kind, error.reason)
+        raise ConfigurationError(f"{shown_url(url)} cannot be listed: {reason}.") from error
     if files == [url]:
         format_of(url)
     manifests = [file for file in files if is_manifest(file)]
@@ -119,10 +123,3 @@ def _but(files: list[str], tables: list[str]) -> str:
     if files:
         return ", only other files; README.md says how to list videos in a manifest"
     return ""
-
-
-def _why(error: StorageError) -> str:
-    return {
-        FailureKind.MISSING: "there is no such file, folder or bucket",
-        FailureKind.FORBIDDEN: f"access is refused ({error.reason})",
-    }.get(error.kind, error.reason)

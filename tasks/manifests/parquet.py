@@ -19,11 +19,12 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, compress, pairwise, repeat
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample, TagSample, Value
@@ -52,7 +53,13 @@ class Parquet:
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
         end = _new_end(source, fields, tag)
         source.seek(0)
-        _copy(source, target, end.keep)
+        left = end.keep
+        while left:
+            part = source.read(min(left, _COPY_BYTES))
+            if not part:
+                raise ManifestError("", "has become shorter while it was read")
+            target.write(part)
+            left -= len(part)
         target.write(end.data)
 
     def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
@@ -129,24 +136,25 @@ def _samples(batch: pa.RecordBatch, row: int, columns: Columns) -> Iterator[Samp
         yield Sample(number, videos, missing(is_null), fault, known)
 
 
-def _is_null(values: pa.Array) -> Any:
-    return values.is_null().to_numpy(zero_copy_only=False)
+def _is_null(values: pa.Array) -> NDArray[np.bool_]:
+    nulls: NDArray[np.bool_] = values.is_null().to_numpy(zero_copy_only=False)
+    return nulls
 
 
-def _lists(values: pa.Array) -> Any:
+def _lists(values: pa.Array) -> Iterator[object]:
     """Do as ``to_pylist`` does, which makes an object of every list and takes three times as
     long."""
     try:
         if not pa.types.is_list(values.type) or values.null_count:
-            return values.to_pylist()
+            return iter(values.to_pylist())
         paths = values.flatten().to_pylist()
     except UnicodeDecodeError:
-        return [_decoded(value) for value in values]
+        return map(_decoded, values)
     ends = accumulate(pc.list_value_length(values).to_pylist(), initial=0)
     return (paths[start:end] for start, end in pairwise(ends))
 
 
-def _decoded(value: pa.Scalar) -> Any:
+def _decoded(value: pa.Scalar) -> object:
     try:
         return value.as_py()
     except UnicodeDecodeError:
@@ -160,12 +168,3 @@ def _replaced(old: pa.Array, kind: pa.DataType, changes: dict[int, Value]) -> pa
     sources = np.arange(len(kept))
     sources[list(changes)] = len(kept) + np.arange(len(changes))
     return pa.concat_arrays([kept, pa.array(changes.values(), kind)]).take(pa.array(sources))
-
-
-def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    while size:
-        part = source.read(min(size, _COPY_BYTES))
-        if not part:
-            raise ManifestError("", "has become shorter while it was read")
-        target.write(part)
-        size -= len(part)

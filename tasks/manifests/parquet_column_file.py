@@ -3,14 +3,18 @@
 import io
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from tasks.manifests.parquet_layout import Column
 from tasks.manifests.parquet_types import is_list, is_text
+
+Style = dict[str, str | bool]
+"""Options of pyarrow's writer."""
 
 Digest = tuple[object, ...]
 """The same for columns with equal values, however they are split into batches."""
@@ -25,7 +29,7 @@ class ColumnFile:
         digests: of the values of each row group.
     """
 
-    def __init__(self, column: Column, struct: pa.Field | None, style: dict[str, Any]) -> None:
+    def __init__(self, column: Column, struct: pa.Field | None, style: Style) -> None:
         """Begin the file.
 
         Args:
@@ -41,7 +45,7 @@ class ColumnFile:
         self._sink, self._schema = io.BytesIO(), pa.schema([self._field])
         self._writer = pq.ParquetWriter(self._sink, self._schema, store_schema=False, **style)
 
-    def add(self, values: pa.Array, null_structs: Any) -> None:
+    def add(self, values: pa.Array, null_structs: NDArray[np.bool_]) -> None:
         """Add some rows to the row group.
 
         Args:
@@ -98,14 +102,11 @@ def _add(
     elif is_text(values.type):
         items = values.cast(pa.binary())  # old values may not be UTF-8
         add("size", _numbers(pc.binary_length(items).fill_null(-1)))
-        add("text", _joined(items.drop_null()))
+        there = items.drop_null()
+        whole = pa.ListArray.from_arrays(pa.array([0, len(there)], pa.int32()), there)
+        add("text", pc.binary_join(whole, b"")[0].as_buffer())
     else:
         add("number", _numbers(values.fill_null(0)))
-
-
-def _joined(items: pa.Array) -> pa.Buffer:
-    whole = pa.ListArray.from_arrays(pa.array([0, len(items)], pa.int32()), items)
-    return pc.binary_join(whole, b"")[0].as_buffer()
 
 
 def _numbers(values: pa.Array) -> bytes:

@@ -5,14 +5,14 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.manifests import Fields
 from tasks.manifests import parquet_ids as ids
-from tasks.manifests.parquet_column_file import ColumnFile
+from tasks.manifests.parquet_column_file import ColumnFile, Style
 from tasks.manifests.parquet_file import Spliced
 from tasks.manifests.parquet_footer import MAGIC, Footer, closed
 from tasks.manifests.parquet_layout import Column, Group, Layout, node_of
@@ -76,7 +76,8 @@ class Columns:
         self.in_struct = self.group.node is not None
         self.shares_struct = self.in_struct and len(self.group.children) > len(there)
         self.reader = Reader(source, self.footer, self._read_columns(videos, there))
-        found = self._found()
+        read = list(self.reader.schema)[1:]
+        found = {field.name: field for field in (read[0].type if self.in_struct else read)}
         check_types(self.reader.schema.field(0), found, fields)
         self.columns = [
             self._column(pa.field(name, kind.type), indexes[name], found)
@@ -160,11 +161,6 @@ class Columns:
         struct = group.node.with_children([field for _, field in own])
         return [*columns, (leaves, struct)]
 
-    def _found(self) -> dict[str, pa.Field]:
-        """Return the columns that are read, as pyarrow sees them."""
-        read = list(self.reader.schema)[1:]
-        return {field.name: field for field in (read[0].type if self.in_struct else read)}
-
     def _column(self, wanted: pa.Field, index: int | None, found: dict[str, pa.Field]) -> Column:
         node = node_of(wanted)
         old = None if index is None else self.group.children[index]
@@ -173,7 +169,7 @@ class Columns:
             return Column(as_in_file(wanted, found[wanted.name]), old, index)
         return Column(wanted, node, index)
 
-    def _style_like(self, leaf: int) -> dict[str, Any]:
+    def _style_like(self, leaf: int) -> Style:
         """Choose how new columns are written: as the chunks of this leaf are."""
         if not self.footer.groups:
             return {}

@@ -7,7 +7,6 @@ copy that has another number of columns.
 import base64
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pyarrow as pa
 
@@ -105,7 +104,7 @@ def _in_spark(value: bytes, layout: Layout) -> bytes:
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _spark_fields(struct: object) -> list[dict[str, Any]]:
+def _spark_fields(struct: object) -> list[dict[str, object]]:
     """Return the fields of a struct, themselves and no copy; none where it is none."""
     fields = struct.get("fields") if isinstance(struct, dict) else None
     if not isinstance(fields, list) or not all(isinstance(item, dict) for item in fields):
@@ -113,11 +112,11 @@ def _spark_fields(struct: object) -> list[dict[str, Any]]:
     return fields
 
 
-def _spark_field(field: pa.Field) -> dict[str, Any]:
+def _spark_field(field: pa.Field) -> dict[str, object]:
     return {"name": field.name, "type": _spark_type(field.type), "nullable": True, "metadata": {}}
 
 
-def _spark_type(kind: pa.DataType) -> Any:
+def _spark_type(kind: pa.DataType) -> str | dict[str, object]:
     if is_list(kind):
         item = _spark_type(kind.value_type)
         return {"type": "array", "elementType": item, "containsNull": True}
@@ -149,8 +148,9 @@ def _pandas_type(kind: pa.DataType) -> str:
     return "unicode" if is_text(kind) else "object"
 
 
-def _json(value: bytes) -> Any:
+def _json(value: bytes) -> object:
     try:
-        return json.loads(value)
+        decoded: object = json.loads(value)
     except ValueError:
         return None
+    return decoded

@@ -47,7 +47,11 @@ class Reader:
         """
         expected, rows = self._groups[group].integer(ids.GROUP_ROWS), 0
         for batch in self._file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
-            _validate(batch)
+            # A damaged page may be read as offsets that point outside of their values.
+            batch.validate()
+            for column in batch.columns:
+                # As bytes: text that is not UTF-8 is a fault of its row alone.
+                column.cast(_without_text(column.type)).validate(full=True)
             rows += batch.num_rows
             yield batch
         if rows != expected:
@@ -60,25 +64,17 @@ def _narrowed(footer: Footer, columns: Sequence[tuple[Sequence[int], Node]]) -> 
     groups = []
     for group in footer.groups:
         chunks = group.structs(ids.COLUMNS)
+        metas = [chunks[leaf].struct(ids.META).only(_META_FIELDS) for leaf in leaves]
+        own = [
+            Struct({ids.FILE_OFFSET: Field(I64, 0), ids.META: Field(STRUCT, meta)})
+            for meta in metas
+        ]
         kept = group.only((ids.COLUMNS, ids.TOTAL_BYTES, ids.GROUP_ROWS))
-        groups.append(kept.changed({ids.COLUMNS: structs(_of_values(chunks[n]) for n in leaves)}))
+        groups.append(kept.changed({ids.COLUMNS: structs(own)}))
     root = footer.root.with_children([column for _, column in columns])
     return footer.tree.only(_FILE_FIELDS).changed(
         {ids.SCHEMA: structs(root.elements()), ids.GROUPS: structs(groups)}
     )
-
-
-def _of_values(chunk: Struct) -> Struct:
-    meta = chunk.struct(ids.META).only(_META_FIELDS)
-    return Struct({ids.FILE_OFFSET: Field(I64, 0), ids.META: Field(STRUCT, meta)})
-
-
-def _validate(batch: pa.RecordBatch) -> None:
-    """Refuse what a damaged page may be read as: offsets that point outside of their values."""
-    batch.validate()
-    for column in batch.columns:
-        # As bytes: text that is not UTF-8 is a fault of its row alone.
-        column.cast(_without_text(column.type)).validate(full=True)
 
 
 def _without_text(arrow_type: pa.DataType) -> pa.DataType:

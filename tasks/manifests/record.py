@@ -1,7 +1,6 @@
 """What the formats share: reading a :class:`Sample` out of one decoded record."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tasks.errors import ManifestError
 from tasks.manifests import Fields, Sample
@@ -25,7 +24,7 @@ class Records:
         self._fields = fields
         self._samples = self._with_videos = 0
 
-    def sample(self, record: dict[str, Any], line: int) -> Sample:
+    def sample(self, record: Mapping[str, object], line: int) -> Sample:
         """Return the sample that a JSON object holds. Never fails: what is odd is its ``fault``."""
         fields = self._fields
         self._samples += 1

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -25,7 +25,7 @@ class Member(NamedTuple):
     key_end: int
     value_start: int
     value_end: int
-    value: Any
+    value: object
 
 
 def skip_space(text: str, position: int) -> int:
