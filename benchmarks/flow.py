@@ -1,13 +1,15 @@
 """The flow beside a plain loop, and its memory: ``python benchmarks/flow.py``.
 
-512 distinct ten-second videos, the demo model, a Prefect server that is up, a cold cache; then the
-same again with everything tagged; then peak memory over 200 and over 2,000 videos.
+512 distinct ten-second videos, the demo model, a Prefect server that is up, a cold cache; the CPU
+of the flow and its decoder processes beside a bare PyAV loop over the same videos; then the same
+again with everything tagged; then peak memory over 200 and over 2,000 videos.
 """
 
 import json
 import logging
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ import numpy as np
 from prefect import State
 from prefect.testing.utilities import prefect_test_harness
 
+from benchmarks.extraction import bare_loop
 from flows.tag import tag_videos
 from tasks.cache import Cache
 from tasks.extract import extract_unit
@@ -81,6 +84,21 @@ def plain_loop(manifest: Path, cache: Cache) -> int:
     return tagged
 
 
+def cpu_seconds() -> float:
+    """What this process and its children have used, without the server."""
+    own, ended = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, ended))
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has ended
+        if int(fields[1]) == os.getpid() and b"uvicorn" not in command:
+            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
 def compare() -> None:
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_videos(Path(folder))
@@ -88,14 +106,20 @@ def compare() -> None:
         start = time.perf_counter()
         plain_loop(manifest, Cache(f"{folder}/cache-loop"))
         loop = time.perf_counter() - start
+        cpu = cpu_seconds()
+        for number in range(VIDEOS):
+            bare_loop(Path(folder) / f"{number}.mp4")
+        bare, cpu = cpu_seconds() - cpu, cpu_seconds()
         start = time.perf_counter()
         first = run(manifest, f"{folder}/cache-flow")
-        flow = time.perf_counter() - start
+        flow, cpu = time.perf_counter() - start, cpu_seconds() - cpu
         start = time.perf_counter()
         second = run(manifest, f"{folder}/cache-flow")
         again = time.perf_counter() - start
     print(f"plain loop: {loop:.1f} s for {VIDEOS} videos")
     print(f"flow: {flow:.1f} s, {first['tagged']} tagged; ratio {flow / loop:.2f} (at most 1.3)")
+    each, alone = (1e3 * seconds / VIDEOS for seconds in (cpu, bare))
+    print(f"CPU a video: {each:.1f} ms (at most 30); a bare PyAV loop {alone:.1f} ms")
     print(f"flow again: {again:.1f} s, {second['bytes_read']} bytes of videos read (0)")
 
 
