@@ -9,7 +9,6 @@ bucket cannot run code here, and a damaged entry is a miss.
 import hashlib
 import json
 import os
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,14 +19,13 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasks.audio.window import Windows
 from tasks.errors import ConfigurationError, StorageError, TransientError
-from tasks.packs import Packs
+from tasks.packs import Packs, touch
 from tasks.shown import shown_url
 from tasks.storage import resolve, translated
 
 _DIGEST = hashlib.sha256
 _DIGEST_SIZE = _DIGEST().digest_size
 
-_TOUCH_SECONDS = 86_400
 _PROBE = "probe"
 _SCORES = "scores-1"
 
@@ -138,7 +136,7 @@ class Cache:
                 raise TransientError(f"the cache cannot be read: {error.reason}") from error
             return None
         if self.is_local:
-            self._touch(path)
+            touch(path)
         digest, content = entry[:_DIGEST_SIZE], entry[_DIGEST_SIZE:]
         return content if _DIGEST(content).digest() == digest else None
 
@@ -169,12 +167,6 @@ class Cache:
             self._packs.put(contents)
         except StorageError as error:
             self.trouble = error.reason
-
-    def _touch(self, path: str) -> None:
-        """Remember the use of a local entry; once a day is enough, and reading stays reading."""
-        with suppress(OSError):  # it was pruned meanwhile
-            if time.time() - Path(path).stat().st_mtime > _TOUCH_SECONDS:
-                os.utime(path)
 
     def _write(self, path: str, entry: bytes) -> None:
         if not self.is_local:

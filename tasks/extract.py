@@ -74,17 +74,13 @@ def use_cores(number: float) -> None:
     _given_cores = number
 
 
-def _cores() -> float:
-    # macOS tells of all cores only, Linux of those that this process may use.
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return _given_cores or there or 1
-
-
 @functools.cache
 def decoders() -> DecoderPool:
     """Return the process's pool of decoder processes; they end with it."""
+    # macOS tells of all cores only, Linux of those that this process may use.
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     # Two for each core: half of them wait for the storage.
-    pool = DecoderPool(max(1, round(2 * _cores())))
+    pool = DecoderPool(max(1, round(2 * (_given_cores or there or 1))))
     atexit.register(pool.close)
     return pool
 

@@ -170,7 +170,7 @@ class Packs:
                 return
             raise
         if self._is_local:
-            _touch(path)
+            touch(path)
         for entry in entries:
             content = data[entry.offset - first :][: entry.length]
             if zlib.crc32(content) == entry.checksum:
@@ -207,8 +207,8 @@ def _write_local(path: Path, content: bytes) -> None:
         raise
 
 
-def _touch(path: str) -> None:
-    """Remember the use of a local pack, by which it is pruned; once a day is enough."""
-    with suppress(OSError):  # a cache that may only be read
+def touch(path: str) -> None:
+    """Remember the use of a local entry, by which it is pruned; once a day is enough."""
+    with suppress(OSError):  # it was pruned meanwhile, or may only be read
         if time.time() - Path(path).stat().st_mtime > _TOUCH_SECONDS:
             os.utime(path)

@@ -2,14 +2,14 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from tasks.cache import Cache
 from tasks.errors import ConfigurationError, StorageError, TransientError
@@ -119,16 +119,13 @@ def _files(cache: Cache, folder: str) -> list[Entry]:
         return [
             Entry(entry["name"], entry["size"], _used(entry))
             for entry in listed
-            if entry["type"] == "file" and _ENTRY.fullmatch(_key(cache, entry["name"]))
+            if entry["type"] == "file"
+            and _ENTRY.fullmatch(entry["name"].removeprefix(cache.root).lstrip("/"))
         ]
     return []
 
 
-def _key(cache: Cache, path: str) -> str:
-    return path.removeprefix(cache.root).lstrip("/")
-
-
-def _used(info: dict[str, Any]) -> datetime:
+def _used(info: Mapping[str, object]) -> datetime:
     """Return when the entry was written, or touched; now when its store does not tell."""
     times = (info.get(name) for name in ("mtime", "LastModified", "last_modified", "updated"))
     match next((time for time in times if time is not None), None):

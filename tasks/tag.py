@@ -33,12 +33,17 @@ def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache | None) -> Tagged
     """
     tagged = TaggedUnit(dict(unit.known))
     answers: dict[Video, list[_Answer]] = {one.video: [] for one in unit.extracted}
-    for heard, logits in _ask(_heard(unit), tagger):
+    windows = (
+        _Heard(one.video, start, Clip.from_bytes(clip))
+        for one in unit.extracted
+        for start, clip in one.clips
+    )
+    for heard, logits in _ask(windows, tagger):
         if not isinstance(logits, Failure):
             answers[heard.video].append(_Answer(heard.start, heard.seconds, logits))
         elif answers.pop(heard.video, None) is not None:
             tagged.failed.append(logits)
-    scores = {video: _scores(windows) for video, windows in answers.items()}
+    scores = {video: _scores(given) for video, given in answers.items()}
     keep_scores(scores, tagger, cache)
     tagged.scores |= {video.url: one for video, one in scores.items()}
     tagged.unkept = cache.trouble if cache else None
@@ -63,12 +68,6 @@ class _Answer(NamedTuple):
     start: float
     seconds: float
     logits: Logits
-
-
-def _heard(unit: ExtractedUnit) -> Iterator[_Heard]:
-    for one in unit.extracted:
-        for start, clip in one.clips:
-            yield _Heard(one.video, start, Clip.from_bytes(clip))
 
 
 def _scores(windows: Sequence[_Answer]) -> VideoScores:

@@ -149,7 +149,7 @@ def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Un
     return Completed(name=name, message=message, data=unit)
 
 
-def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+def is_transient(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
     """Tell Prefect what is tried again: only what may pass."""
     return isinstance(state.result(raise_on_failure=False), TransientError)
 

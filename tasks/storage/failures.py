@@ -55,9 +55,14 @@ def describe(error: BaseException) -> StorageError:
         # fsspec's HTTP file system raises FileNotFoundError for any status, and for no answer.
         return describe(cause)
     kind = _kind(error)
-    return StorageError(
-        kind, "changed while it was read" if kind is FailureKind.CHANGED else _reason(error)
-    )
+    if kind is FailureKind.CHANGED:
+        return StorageError(kind, "changed while it was read")
+    if isinstance(error, FileNotFoundError):
+        return StorageError(kind, "no such file")
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, LookupError | TypeError | AttributeError):
+        text = f"{type(error).__name__}: {text}"  # a library stumbled: its text says little
+    return StorageError(kind, shown(str(text).strip())[:_MESSAGE_CHARACTERS].rstrip("."))
 
 
 def _kind(error: BaseException) -> FailureKind:
@@ -77,15 +82,6 @@ def _kind(error: BaseException) -> FailureKind:
     if names & _TRANSIENT or number in _TRANSIENT_ERRNO or error_code(error) == "SlowDown":
         return FailureKind.UNREACHABLE
     return FailureKind.MEMORY if "MemoryError" in names else FailureKind.UNREADABLE
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, LookupError | TypeError | AttributeError):
-        text = f"{type(error).__name__}: {text}"  # a library stumbled: its text says little
-    return shown(str(text).strip())[:_MESSAGE_CHARACTERS].rstrip(".")
 
 
 def _response(error: BaseException) -> dict[str, dict[str, object]]:

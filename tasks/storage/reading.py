@@ -5,16 +5,20 @@ Everything here raises :class:`~tasks.errors.StorageError` and nothing else.
 
 import io
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from fsspec.implementations.local import LocalFileSystem
-from fsspec.spec import AbstractFileSystem
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from tasks.errors import FailureKind, StorageError
 from tasks.storage import web
 from tasks.storage.failures import translated
 from tasks.storage.paths import resolve
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 READ_BUFFER_BYTES = 1 << 20
 SEEK_BUFFER_BYTES = 1 << 16
@@ -86,7 +90,7 @@ def _local_identity(status: os.stat_result) -> Identity:
     return Identity(status.st_size, str(status.st_mtime_ns))
 
 
-def _identity_of(info: dict[str, Any]) -> Identity:
+def _identity_of(info: Mapping[str, Any]) -> Identity:
     # A store that tells neither tag nor time (a plain HTTP server may not) is known by size only.
     token = next((str(info[key]) for key in _TOKEN_KEYS if info.get(key)), "")
     return Identity(info["size"] if info["size"] is not None else -1, token.strip('"'))
@@ -105,24 +109,24 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
         StorageError: as :func:`identify`.
     """
     fs, path = resolve(url)
-    raw: Any
+    raw: AbstractBufferedFile | IO[bytes] | io.RawIOBase
     if isinstance(fs, LocalFileSystem):
         raw = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123
         identity = _local_identity(os.fstat(raw.fileno()))
     elif hasattr(fs, "call_s3") and not seekable:
         from tasks.storage.s3 import ObjectStream  # not loaded by runs that are local
 
-        raw = ObjectStream(fs, path)
-        identity = _identity_of(raw.info)
+        raw = stream = ObjectStream(fs, path)
+        identity = _identity_of(stream.info)
     elif web.is_web(fs):
         raw = web.open_seekable(fs, path) if seekable else web.open_stream(fs, path)
         identity = _identity_of(fs.info(path))
     else:
         # On S3 what is asked for, and nothing ahead: that is 50 MB by default.
         options = {"cache_type": "none"} if hasattr(fs, "call_s3") else {}
-        raw = fs.open(path, "rb", **options)
+        raw = file = fs.open(path, "rb", **options)
         # s3fs has asked already; the details of others may lack the entity tag.
-        identity = _identity_of(raw.details if hasattr(fs, "call_s3") else fs.info(path))
+        identity = _identity_of(file.details if hasattr(fs, "call_s3") else fs.info(path))
     # Where one seeks, most of a large buffer is thrown away.
     buffer_bytes = SEEK_BUFFER_BYTES if seekable else READ_BUFFER_BYTES
     reader = io.BufferedReader(_Reader(raw, fs), buffer_bytes)
@@ -132,7 +136,9 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
 class _Reader(io.RawIOBase):
     """Wraps the file of any store: each of its exceptions becomes a StorageError."""
 
-    def __init__(self, file: Any, fs: AbstractFileSystem) -> None:
+    def __init__(
+        self, file: AbstractBufferedFile | IO[bytes] | io.RawIOBase, fs: AbstractFileSystem
+    ) -> None:
         self._file = file
         self._fs = fs  # it closes its archive once no reference is left
 
@@ -143,9 +149,10 @@ class _Reader(io.RawIOBase):
         return bool(self._file.seekable())
 
     @translated()
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))  # not every fsspec file has readinto
-        buffer[: len(data)] = data
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        data = self._file.read(len(view))  # not every fsspec file has readinto
+        view[: len(data)] = data
         return len(data)
 
     @translated()

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsspec.asyn import sync
 from s3fs import S3FileSystem
@@ -14,6 +14,9 @@ from s3fs import S3FileSystem
 from tasks.errors import FailureKind, StorageError
 from tasks.storage.failures import describe, error_code
 from tasks.storage.s3_copy import MIN_PART_BYTES, Part, copy_start, read_start
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _log = logging.getLogger(__name__)
 _probed: set[tuple[S3FileSystem, str]] = set()
@@ -46,11 +49,11 @@ class ObjectStream(io.RawIOBase):
     def __init__(self, fs: S3FileSystem, path: str) -> None:
         self._fs = fs
         self._bucket, self._key, version = fs.split_path(path)
-        self._conditions: dict[str, Any] = {"VersionId": version} if version else {}
+        self._conditions: dict[str, str] = {"VersionId": version} if version else {}
         self._position = 0
         self._body: Any = None
         response = self._get()
-        self.info: dict[str, Any] = {"size": response["ContentLength"], "ETag": response["ETag"]}
+        self.info: dict[str, object] = {"size": response["ContentLength"], "ETag": response["ETag"]}
         self._conditions["IfMatch"] = response["ETag"]
 
     def _get(self, **more: str) -> dict[str, Any]:
@@ -63,18 +66,19 @@ class ObjectStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
         for attempt in range(1, _READ_ATTEMPTS + 1):
             try:
                 if self._body is None:
                     self._get(Range=f"bytes={self._position}-")
-                data: bytes = sync(self._fs.loop, self._body.read, len(buffer))
+                data: bytes = sync(self._fs.loop, self._body.read, len(view))
                 break
             except Exception as error:
                 self._drop()
                 if attempt == _READ_ATTEMPTS or not describe(error).transient:
                     raise
-        buffer[: len(data)] = data
+        view[: len(data)] = data
         self._position += len(data)
         return len(data)
 
@@ -171,7 +175,9 @@ def _upload_parts(
     return parts
 
 
-def _check(fs: S3FileSystem, target: dict[str, str], condition: dict[str, str]) -> dict[str, Any]:
+def _check(
+    fs: S3FileSystem, target: dict[str, str], condition: dict[str, str]
+) -> dict[str, object]:
     """Compare the object at ``target`` with the condition; the headers that its successor keeps."""
     if not condition:
         return {}

@@ -1,9 +1,9 @@
 """Files on the web: servers that tell no size, or cannot read in parts, are read in order."""
 
 import tempfile
-from typing import IO, Any
+from typing import IO
 
-from fsspec.spec import AbstractFileSystem
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from tasks.errors import FailureKind, StorageError
 
@@ -20,12 +20,12 @@ def is_web(fs: AbstractFileSystem) -> bool:
     return hasattr(fs, "encode_url")
 
 
-def open_stream(fs: AbstractFileSystem, path: str) -> Any:
+def open_stream(fs: AbstractFileSystem, path: str) -> AbstractBufferedFile:
     """Open a file to be read once, from its start to its end, by one request."""
     return fs.open(path, "rb", block_size=0, **_OPTIONS)
 
 
-def open_seekable(fs: AbstractFileSystem, path: str) -> Any:
+def open_seekable(fs: AbstractFileSystem, path: str) -> AbstractBufferedFile | IO[bytes]:
     """Open a file that can be read at any offset.
 
     Returns:
@@ -42,7 +42,7 @@ def open_seekable(fs: AbstractFileSystem, path: str) -> Any:
         return _copied(stream)
 
 
-def _reads_parts(file: Any) -> bool:
+def _reads_parts(file: AbstractBufferedFile) -> bool:
     """Ask for the last byte: a server that knows no parts sends the file from its start."""
     try:
         file._fetch_range(max(0, file.size - 1), file.size)
@@ -51,7 +51,7 @@ def _reads_parts(file: Any) -> bool:
     return True
 
 
-def _copied(stream: Any) -> IO[bytes]:
+def _copied(stream: AbstractBufferedFile) -> IO[bytes]:
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who reads it
     try:
         while block := stream.read(_COPY_BLOCK_BYTES):
