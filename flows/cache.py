@@ -21,7 +21,12 @@ from tasks.storage import absolute
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says; 0 when it was done."""
-    options = _parser().parse_args(argv)
+    parser = argparse.ArgumentParser(prog="cache.py", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("action", choices=["show", "prune"])
+    parser.add_argument("--cache", metavar="URL", help="default: the folder that the flow uses")
+    prunes = "remove what was unused for so many days (default 30)"
+    parser.add_argument("--days", type=float, default=30, help=prunes)
+    options = parser.parse_args(argv)
     console = Console()
     try:
         cache = Cache(absolute(options.cache or default_cache()))
@@ -51,19 +56,6 @@ def by_age(cache: Cache) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["kind", "last used", "entries", "MB"])
     order = frame["last used"].map(list(ages).index)
     return frame.assign(order=order).sort_values(["kind", "order"]).drop(columns="order")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cache.py", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("action", choices=["show", "prune"])
-    parser.add_argument("--cache", metavar="URL", help="default: the folder that the flow uses")
-    parser.add_argument(
-        "--days",
-        type=float,
-        default=30,
-        help="remove what was unused for so many days (default 30)",
-    )
-    return parser
 
 
 if __name__ == "__main__":

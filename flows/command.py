@@ -3,8 +3,6 @@
 import json
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -20,7 +18,7 @@ from prefect.settings import (
 )
 from rich.console import Console
 
-from flows.outcome import DRY_RUN, Facts, Misconfigured, RunFailed, TooManyFailures
+from flows.outcome import DRY_RUN, Misconfigured, RunFailed, TooManyFailures
 from flows.saying import refuse, say
 from flows.show.terminal import show
 from flows.summary import Summary
@@ -86,26 +84,18 @@ def _server_refusal() -> str | None:
 def _misspelt(options: dict[str, Any]) -> State[Any] | None:
     """Return the state of a run whose manifests or model are not there, as far as that is told in
     a moment."""
+    logging.disable(logging.WARNING)  # the run will list the manifests again, and warn
     try:
-        with _unheard():
-            find_manifests(options["manifests"], options.get("output"), options.get("video_root"))
-            if model := options.get("hf_ast"):
-                require_checkpoint(CheckpointId(model, options.get("revision")))
+        find_manifests(options["manifests"], options.get("output"), options.get("video_root"))
+        if model := options.get("hf_ast"):
+            require_checkpoint(CheckpointId(model, options.get("revision")))
     except ConfigurationError as error:
         return Misconfigured(str(error), Summary().as_dict()).state()
     except (TaggingError, OSError):
         pass  # the run tries it again, and says what is wrong
-    return None
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Keep the log still: the run will list the manifests again, and warn."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
     finally:
         logging.disable(logging.NOTSET)
+    return None
 
 
 def _import_model() -> None:
@@ -130,8 +120,12 @@ def _report(state: State[Any], as_json: bool) -> int:
         case _:  # what stopped the run
             say(f"error: {state.message}")
             facts = Summary().as_dict() if as_json else {}
-    if facts:
-        _show(state, facts, as_json)
+    if facts and as_json:
+        print(json.dumps({"state": state.name, "message": state.message} | facts), flush=True)
+    elif facts and state.name != Misconfigured.__name__:
+        if state.name != DRY_RUN:
+            show(Summary.from_dict(facts), Console())
+        print(f"{state.name}: {state.message}", flush=True)
     match result:
         case TooManyFailures():
             return TOO_MANY
@@ -139,12 +133,3 @@ def _report(state: State[Any], as_json: bool) -> int:
             return refuse(str(result))
     done = state.name in ("Completed", DRY_RUN) and not facts.get("problems")
     return DONE if done else INCOMPLETE
-
-
-def _show(state: State[Any], facts: Facts, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"state": state.name, "message": state.message} | facts), flush=True)
-    elif state.name != Misconfigured.__name__:
-        if state.name != DRY_RUN:
-            show(Summary.from_dict(facts), Console())
-        print(f"{state.name}: {state.message}", flush=True)

@@ -57,7 +57,13 @@ class Merging:
         """Start the manifests that lie in none of these spans: all of their videos are settled."""
         due = self._waiting.take_outside(unsettled)
         for start in range(0, len(due), MANIFESTS_PER_TASK):
-            self._submit(due[start : start + MANIFESTS_PER_TASK])
+            plans = due[start : start + MANIFESTS_PER_TASK]
+            more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
+            name = shown_url(plans[0].manifest.target) + more
+            future = merge_tags.submit(
+                name, plans, self._fields, self._videos, self._retag, self._provenance
+            )
+            self._under_way.append((plans, future))
 
     def finish(self) -> Iterator[Merged]:
         """Start what still waits, and give what came of all, refused manifests included."""
@@ -73,14 +79,6 @@ class Merging:
                     Merged(plan, None, f"{shown_url(plan.manifest.url)}: {merged}")
                     for plan in plans
                 )
-
-    def _submit(self, plans: list[ManifestPlan]) -> None:
-        more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
-        name = shown_url(plans[0].manifest.target) + more
-        future = merge_tags.submit(
-            name, plans, self._fields, self._videos, self._retag, self._provenance
-        )
-        self._under_way.append((plans, future))
 
 
 def _number(plan: ManifestPlan) -> int:

@@ -156,7 +156,10 @@ class _Units:
 
     def submit(self, runner: "ThreadPoolTaskRunner[Any]") -> bool:
         """Keep the executor busy; whether anything is under way."""
-        due = list(islice(self._waiting, room := self._room()))
+        behind = self._submitted - min(self._in_flight, default=self._submitted)
+        room = self._executor.units_in_flight - len(self._in_flight)
+        room = max(0, min(room, MAX_BEHIND - behind))
+        due = list(islice(self._waiting, room))
         for number, unit in due:
             self._submit(number, unit, runner)
         if len(due) < room:
@@ -170,14 +173,6 @@ class _Units:
         _forget(runner, unit)
         outcome.unsettled = self._rest + [one.unit.span for one in self._in_flight.values()]
         return outcome
-
-    def _room(self) -> int:
-        room = self._executor.units_in_flight - len(self._in_flight)
-        return max(0, min(room, MAX_BEHIND - self._behind()))
-
-    def _behind(self) -> int:
-        """Count how many units have been submitted since the oldest that has not ended."""
-        return self._submitted - min(self._in_flight, default=self._submitted)
 
     def _submit(self, number: int, unit: Unit, runner: "ThreadPoolTaskRunner[Any]") -> None:
         given = {"number": number, "tagger": self._tagger, "executor": self._executor}

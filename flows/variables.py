@@ -4,8 +4,6 @@ They are read when the run starts, so that changing one changes the next run. A 
 variable; runs in a terminal or from Python, which belong to no deployment, read none.
 """
 
-from typing import Any
-
 from prefect.runtime import deployment
 from prefect.variables import Variable
 
@@ -51,5 +49,5 @@ def text_variable(name: str) -> str | None:
     return value or None
 
 
-def _variable(name: str) -> Any:
+def _variable(name: str) -> object:
     return Variable.get(name) if deployment.id else None

@@ -49,9 +49,11 @@ def bars(title: str, rows: Rows) -> str:
     for number, (label, length, value) in enumerate(rows):
         y = _TITLE + number * _ROW
         width = max(2.0, space * length / longest)
+        if len(label) > _LABEL_CHARACTERS:
+            label = label[: _LABEL_CHARACTERS - 1] + "…"
         parts += [
             f"<text x='{_LABEL_WIDTH - 8}' y='{y + 14}' text-anchor='end' fill='#e5e7eb'>"
-            f"{escape(_short(label))}</text>",
+            f"{escape(label)}</text>",
             f"<rect x='{_LABEL_WIDTH}' y='{y}' width='{width:.1f}' height='{_BAR}' rx='3'"
             " fill='#6d9bf0'/>",
             f"<text x='{_LABEL_WIDTH + width + 8:.1f}' y='{y + 14}' fill='#b6bfcb'>"
@@ -63,7 +65,3 @@ def bars(title: str, rows: Rows) -> str:
 def data_uri(svg: str) -> str:
     """Return the chart as a data URI: Prefect's UI drops inline SVG from Markdown, not this."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= _LABEL_CHARACTERS else label[: _LABEL_CHARACTERS - 1] + "…"

@@ -122,7 +122,9 @@ class _Cards:
 def _player(example: Example, sound: Heard) -> str:
     if isinstance(sound, str):
         return f"<p class=soft>{escape(sound)}</p>"
-    at = _clock(example.start)
+    minutes, seconds = divmod(round(example.start), 60)
+    hours, minutes = divmod(minutes, 60)
+    at = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
     return (
         f"<img alt='mel spectrogram, {sound.seconds:.1f} s from {at}'"
         f" src='{_data('image/png', sound.spectrogram)}'>"
@@ -143,12 +145,6 @@ def _histogram(counts: Sequence[int]) -> str:
         f"<div class=histogram role=img aria-label='histogram of scores'>{bars}</div>"
         "<p class='axis soft'><span>0</span><span>0.5</span><span>1</span></p>"
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _data(media_type: str, content: bytes) -> str:

@@ -37,14 +37,12 @@ class Pace:
         return self.done / self.elapsed if self.elapsed else 0.0
 
     def __str__(self) -> str:
-        return self._far() + (f"; {self.at_work}" if self.at_work else "")
-
-    def _far(self) -> str:
         said = f"{self.done:,} of {self.total:,} videos"
-        if not self.rate:
-            return said
-        left = (self.total - self.done) / self.rate
-        return f"{said}, {self.rate:.1f}/s" + (f", {_duration(left)} left" if left else "")
+        if self.rate:
+            said += f", {self.rate:.1f}/s"
+            if left := (self.total - self.done) / self.rate:
+                said += f", {_duration(left)} left"
+        return said + (f"; {self.at_work}" if self.at_work else "")
 
 
 Show = Callable[[Pace], None]

@@ -10,6 +10,8 @@ _TAGS = 20
 
 def counts(summary: Summary) -> pd.DataFrame:
     """Return the run at a glance: what was counted, and how many."""
+    stage = summary.slowest_stage
+    slowest = f"{stage}, {summary.stages[stage]:,.1f} s" if summary.stages else "none"
     rows = {
         "samples tagged": f"{summary.tagged:,}",
         "samples skipped, tagged before": f"{summary.skipped:,}",
@@ -19,7 +21,7 @@ def counts(summary: Summary) -> pd.DataFrame:
         "videos cached, not read": f"{summary.cached:,}",
         "read": f"{summary.bytes_read / 1e6:,.1f} MB",
         "time": f"{summary.seconds:,.1f} s",
-        "slowest stage": _stage(summary),
+        "slowest stage": slowest,
     }
     if summary.computed_on:
         rows["the model computed on"] = summary.computed_on
@@ -75,10 +77,3 @@ def manifests(summary: Summary, most: int) -> pd.DataFrame:
     table = pd.DataFrame([vars(row) for row in summary.rows], columns=columns)
     table = table.sort_values("failed", ascending=False, kind="stable").head(most)
     return table if table["problem"].any() else table.drop(columns="problem")
-
-
-def _stage(summary: Summary) -> str:
-    if not summary.stages:
-        return "none"
-    stage = summary.slowest_stage
-    return f"{stage}, {summary.stages[stage]:,.1f} s"

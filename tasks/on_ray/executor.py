@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray import ObjectRef
 from ray.exceptions import RayError
 
 from tasks.cache import Cache
@@ -44,19 +45,10 @@ _RETRIES = 10
 # Of the driver's environment, what decides where and as whom the stores are asked. Not what names a
 # file or a profile: those differ from machine to machine.
 _STORES = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_DEFAULT_REGION",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_REGION",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "HF_ENDPOINT",
-    "HF_HUB_OFFLINE",
-    "HF_TOKEN",
-)
-
+    "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_TOKEN",
+)  # fmt: skip
 
 # Its types have no room for the options of a class.
 _remote: Any = ray.remote
@@ -70,7 +62,7 @@ class StoredUnit(ExtractedUnit):
         stored: Ray's references to the unit with its clips; several when it took several tries.
     """
 
-    stored: list[Any] = field(default_factory=list)
+    stored: list["ObjectRef[ExtractedUnit]"] = field(default_factory=list)
 
     def add(self, earlier: ExtractedUnit) -> None:
         super().add(earlier)
@@ -107,7 +99,14 @@ class RayExecutor:
         self._device, self._machines = request.device, machines()
         self._lifeline.beat()  # nobody has listened while the manifests were read
         self._shares = share_out(self._machines, request.device)
-        self._work = self._describe_work()
+        stores = {name: os.environ[name] for name in _STORES if name in os.environ}
+        cache = self._cache
+        self._work = Work(
+            cache=cache.url if cache else None,
+            keep=cache.keep if cache else "tags",
+            cores=self._shares.unit_cores,
+            stores=stores,
+        )
         model = request.checkpoint.hf_ast
         inspect_machines(self._machines, self._work, self._cache, model, self._lifeline)
         if self._cache:
@@ -115,11 +114,6 @@ class RayExecutor:
             index = _remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=8)
             self._work = replace(self._work, index=index(ScoreIndex).remote())
         return self._ask_model(request)
-
-    def _describe_work(self) -> Work:
-        url, keep = (self._cache.url, self._cache.keep) if self._cache else (None, None)
-        stores = {name: os.environ[name] for name in _STORES if name in os.environ}
-        return Work(url, keep or "tags", self._shares.unit_cores, stores)
 
     def _ask_model(self, request: TaggerRequest) -> Tagger:
         """Start the actors; the first that is up says what the model is."""
@@ -145,8 +139,7 @@ class RayExecutor:
         self._lifeline.beat()  # nor since the model was found, where they were read after that
         self._tagger, self._stored_tagger = tagger, ray.put(tagger)
         # The scores depend on none of this, and it is heavy.
-        checkpoint = replace(tagger.checkpoint, extractor=None)
-        self._settings = replace(tagger, checkpoint=checkpoint)
+        self._settings = replace(tagger, checkpoint=replace(tagger.checkpoint, extractor=None))
         self._extract = _remote(
             num_cpus=shares.unit_cores,
             num_returns=2,
@@ -192,10 +185,9 @@ class RayExecutor:
                 lambda actor: actor.tag.remote(self._work, self._stored_tagger, *unit.stored)
             )
         self._tagging += seconds
-        told = {failed.url for failed in unit.failed}
-        tagged.failed = [failed for failed in tagged.failed if failed.url not in told]
-        result: TaggedUnit = tagged
-        return result
+        told = {one.url for one in unit.failed}
+        failed = [one for one in tagged.failed if one.url not in told]
+        return TaggedUnit(tagged.scores, failed, tagged.unkept)
 
     def describe(self) -> str:
         elapsed = time.monotonic() - self._started

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray import ObjectRef
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -31,13 +32,19 @@ def inspect_machines(
     # num_cpus=0: a machine that is busy answers too.
     ask: Any = ray.remote(num_cpus=0, max_retries=0)(inspect)
     with cache.probe() if cache else nullcontext("") as probe:
-        asked = [
-            (machine, ask.options(scheduling_strategy=_on(machine)).remote(work, probe, model))
-            for machine in machines
-        ]
+        asked = []
+        for machine in machines:
+            there = NodeAffinitySchedulingStrategy(machine.node, soft=False)
+            asked.append(
+                (machine, ask.options(scheduling_strategy=there).remote(work, probe, model))
+            )
         said = [(machine, _answer(machine, reference, lifeline)) for machine, reference in asked]
     for machine, inspected in said:
-        _require_same_code(machine, inspected)
+        if inspected.code != code_fingerprint():
+            raise ConfigurationError(
+                f"The machine {machine.address} has another version of this package: install the"
+                " same on every machine."
+            )
         if cache and not inspected.sees_cache:
             raise ConfigurationError(
                 f"The machine {machine.address} does not see the cache {shown_url(cache.url)}: name"
@@ -46,28 +53,15 @@ def inspect_machines(
     _require_one_model([one for one in said if one[0].gpus] or said, model)
 
 
-def _on(machine: Machine) -> Any:
-    return NodeAffinitySchedulingStrategy(machine.node, soft=False)
-
-
-def _answer(machine: Machine, reference: Any, lifeline: Lifeline) -> Inspected:
+def _answer(machine: Machine, reference: "ObjectRef[Inspected]", lifeline: Lifeline) -> Inspected:
     try:
-        inspected: Inspected = lifeline.wait(reference)
+        return lifeline.wait(reference)
     except (RayError, ImportError) as error:
         said = shown(str(error).strip().splitlines()[-1])
         raise ConfigurationError(
             f"The machine {machine.address} cannot run this package ({said}): install it there as"
             " it is here."
         ) from error
-    return inspected
-
-
-def _require_same_code(machine: Machine, inspected: Inspected) -> None:
-    if inspected.code != code_fingerprint():
-        raise ConfigurationError(
-            f"The machine {machine.address} has another version of this package: install the same"
-            " on every machine."
-        )
 
 
 def _require_one_model(said: Sequence[tuple[Machine, Inspected]], model: str) -> None:

@@ -98,7 +98,9 @@ class ModelPool:
                 log.warning("a process with the model has died: %s", str(error).splitlines()[0])
                 self._make_ready(member)
             finally:
-                self._give_back(member)
+                with self._changed:
+                    member.calls -= 1
+                    self._changed.notify_all()
         raise TransientError(f"{_ATTEMPTS} processes with the model died on this unit")
 
     def _take(self) -> _Member:
@@ -114,11 +116,6 @@ class ModelPool:
                     return member
                 self._changed.wait(_GLANCE_SECONDS)
                 self._lifeline.require()
-
-    def _give_back(self, member: _Member) -> None:
-        with self._changed:
-            member.calls -= 1
-            self._changed.notify_all()
 
     def _make_ready(self, member: _Member) -> None:
         """Let an actor load the model: now, or when it has been started again."""

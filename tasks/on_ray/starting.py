@@ -44,14 +44,12 @@ def first_answer(
             except RayActorError as error:  # Ray starts it again
                 deaths += 1
                 if deaths > _MAX_DEATHS:
-                    raise ConfigurationError(_dies(error)) from error
+                    why = shown(" ".join(str(error).split()))
+                    raise ConfigurationError(
+                        f"The processes with the model die as soon as Ray has started them: {why}"
+                    ) from error
                 time.sleep(_PAUSE_SECONDS)
                 asked[find(actor)] = actor
         if not said and time.monotonic() - started > _SAY_AFTER_SECONDS:
             say("waiting until the cluster has a GPU or cores free for the model")
             said = True
-
-
-def _dies(error: RayActorError) -> str:
-    said = " ".join(str(error).split())
-    return f"The processes with the model die as soon as Ray has started them: {shown(said)}"

@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from ray import ObjectRef
 from ray.exceptions import RayTaskError
 
 from tasks.errors import ClusterLost, TransientError
@@ -68,9 +69,9 @@ class Lifeline:
         if self._asking.acquire(timeout=2 * _GLANCE_SECONDS):
             self._asking.release()
 
-    def wait(self, reference: Any) -> Any:
+    def wait(self, reference: "ObjectRef[Answer]") -> Answer:
         """Return what a call returned, or raise what it raised."""
-        future: Future[Any] = self.ask(reference.future)
+        future: Future[Answer] = self.ask(reference.future)
         while not wait([future], _GLANCE_SECONDS).done:
             self.require()
         return result(future)
@@ -84,7 +85,7 @@ def result(future: Future[Answer]) -> Answer:
     return future.result()
 
 
-def get(reference: Any) -> Any:
+def get(reference: "ObjectRef[Answer]") -> Answer:
     """Wait for what a call returns, inside the cluster."""
     return result(reference.future())
 
