@@ -87,7 +87,13 @@ class Filler:
         tags = self._tags(sample)
         if tags is None:
             return None
-        values = self._values(tags)
+        # Those that are not asked for stand under None.
+        values: dict[str | None, Value] = {
+            self.fields.tags: [video.label for video in tags],
+            self.fields.scores: [video.scores or [] for video in tags],
+            self.fields.timeline: [video.timeline or [] for video in tags],
+            self.fields.provenance: self.provenance or "",
+        }
         return {name: values[name] for name in names}
 
     def _tags(self, sample: Sample) -> list[VideoTags] | None:
@@ -111,12 +117,3 @@ class Filler:
         self.result.known += failed == known > 0
         self.result.pending += failed == 0
         return None
-
-    def _values(self, tags: list[VideoTags]) -> dict[str | None, Value]:
-        """Return the value of each field by its name; those not requested under None."""
-        return {
-            self.fields.tags: [video.label for video in tags],
-            self.fields.scores: [video.scores or [] for video in tags],
-            self.fields.timeline: [video.timeline or [] for video in tags],
-            self.fields.provenance: self.provenance or "",
-        }

@@ -4,7 +4,6 @@ that."""
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import IO, Self
 from weakref import WeakSet
 
@@ -82,12 +81,7 @@ class Clips:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

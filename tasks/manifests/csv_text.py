@@ -96,7 +96,10 @@ def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
             text = "".join(taken)
             if QUOTE in text:
                 escapes = escapes or escaped.search(text) is not None
-                if escapes and _has_stray_quote(text, delimiter):
+                if escapes and any(
+                    QUOTE in text[start:end] and text[start] != QUOTE
+                    for start, end in cell_offsets(text, delimiter)
+                ):
                     raise csv.Error
             yield Row(line, text, cells)
             line += len(taken)
@@ -107,13 +110,6 @@ def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
         unclosed = "unexpected end" in str(error)
         reason = "a quoted cell is never closed" if unclosed else f"is not CSV ({error})"
         raise ManifestError("", _ESCAPES if escapes else reason, line) from error
-
-
-def _has_stray_quote(text: str, delimiter: str) -> bool:
-    return any(
-        QUOTE in text[start:end] and text[start] != QUOTE
-        for start, end in cell_offsets(text, delimiter)
-    )
 
 
 def cell_offsets(text: str, delimiter: str) -> list[tuple[int, int]]:

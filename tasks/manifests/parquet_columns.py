@@ -133,7 +133,10 @@ class Columns:
             if leaf is None
         ]
         groups = [
-            [_with_path(chunk, path) for chunk, path in zip(chunks, paths, strict=True)]
+            [
+                chunk.changed({ids.META: chunk.struct(ids.META).changed({ids.PATH: path})})
+                for chunk, path in zip(chunks, paths, strict=True)
+            ]
             for chunks in added
         ]
         return with_leaves(with_columns(self.footer.tree, layout), root, leaves, groups)
@@ -200,10 +203,6 @@ def _appended(
             for group in footer.groups
         ]
     return chunks
-
-
-def _with_path(chunk: Struct, path: Items) -> Struct:
-    return chunk.changed({ids.META: chunk.struct(ids.META).changed({ids.PATH: path})})
 
 
 def _smallest(fields: Sequence[Node]) -> tuple[int, Node]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from tasks.manifests import parquet_ids as ids
-from tasks.manifests.parquet_layout import Column, Layout
+from tasks.manifests.parquet_layout import Layout
 from tasks.manifests.parquet_schema import UnsupportedError
 from tasks.manifests.parquet_types import fits, is_list, is_text
 from tasks.manifests.thrift_compact import Struct, structs
@@ -70,20 +70,19 @@ def _in_fields(top: list[pa.Field], layout: Layout) -> list[pa.Field]:
 def _in_order(fields: Sequence[pa.Field], layout: Layout) -> list[pa.Field]:
     if len(fields) != len(layout.group.children):
         raise UnsupportedError("it has other columns")
-    return [
-        fields[child] if isinstance(child, int) else _as_known(fields, child)
-        for child in layout.order
-    ]
-
-
-def _as_known(fields: Sequence[pa.Field], column: Column) -> pa.Field:
-    """Return the field of a written column: as it was, if its values have room in it."""
-    if column.index is None:
-        return column.field
-    old, kind = fields[column.index], column.field.type
-    if old.name != column.name:
-        raise UnsupportedError("it has other columns")
-    return old if fits(old.type, kind) else old.with_type(kind)
+    ordered: list[pa.Field] = []
+    for child in layout.order:
+        if isinstance(child, int):
+            ordered.append(fields[child])
+        elif child.index is None:
+            ordered.append(child.field)
+        else:
+            old, kind = fields[child.index], child.field.type
+            if old.name != child.name:
+                raise UnsupportedError("it has other columns")
+            # As it was, if the new values have room in it.
+            ordered.append(old if fits(old.type, kind) else old.with_type(kind))
+    return ordered
 
 
 def _in_spark(value: bytes, layout: Layout) -> bytes:

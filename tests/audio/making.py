@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
@@ -131,6 +132,18 @@ CONTAINERS = [
     _container("amr", "amr", "libopencore_amrnb"),
     _container("adx", "adx", "adpcm_adx"),
     _container("spdif", "spdif", "ac3"),
+]
+
+# Each container with each of its codecs; only the first one of each in the quick run.
+CASES = [
+    pytest.param(
+        container,
+        codec,
+        id=f"{codec}.{container.name}",
+        marks=[pytest.mark.slow] if codec != container.codecs[0] else [],
+    )
+    for container in CONTAINERS
+    for codec in container.codecs
 ]
 
 # What a codec takes, where that is not 48 kHz, and not any number of channels.

@@ -9,22 +9,11 @@ import pytest
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Window
 from tests.audio.hearing import ffmpeg_hears, level, likeness, product_hears
-from tests.audio.making import CHANNELS, CONTAINERS, RATES, Container, make
+from tests.audio.making import CASES, CHANNELS, RATES, Container, make
 from tests.audio.media import melody
 
 pytestmark = pytest.mark.long
 
-# Each container with each of its codecs; only the first one of each in the quick run.
-CASES = [
-    pytest.param(
-        container,
-        codec,
-        id=f"{codec}.{container.name}",
-        marks=[pytest.mark.slow] if codec != container.codecs[0] else [],
-    )
-    for container in CONTAINERS
-    for codec in container.codecs
-]
 ANY_RATE = {"pcm_s16le", "pcm_s16be", "pcm_f32le", "flac", "alac", "wavpack", "tta", "aac"}
 
 # FFmpeg's versions differ by what the codec needs to start, up to 32 ms (MP3 in CAF).

@@ -15,7 +15,7 @@ from tasks.audio.hear import Told, hear
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Channels, Window, Windows, spread
 from tests.audio.hearing import Sound, ffmpeg_hears
-from tests.audio.making import CONTAINERS, Container, container_named, make, sound_for
+from tests.audio.making import CASES, Container, container_named, make, sound_for
 from tests.audio.media import melody, write_long_media, write_media
 
 pytestmark = pytest.mark.long
@@ -25,17 +25,6 @@ WINDOW = Window(RATE, 2 * RATE)
 WHOLE = Window(RATE, 60 * RATE)
 SECONDS = 17.0
 MAX_SECONDS_APART = 0.05
-
-CASES = [
-    pytest.param(
-        container,
-        codec,
-        id=f"{codec}.{container.name}",
-        marks=[pytest.mark.slow] if codec != container.codecs[0] else [],
-    )
-    for container in CONTAINERS
-    for codec in container.codecs
-]
 
 
 def heard(data: bytes, windows: Windows) -> tuple[list[tuple[float, Sound]], Told]:

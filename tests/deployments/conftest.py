@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -125,18 +126,24 @@ class Machine:
         return list(found)
 
 
-@pytest.fixture(scope="session")
-def machine(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """``make up``, with the S3 server in its environment; then ``make down``."""
-    folder = tmp_path_factory.mktemp("machine")
+@contextmanager
+def machine_in(folder: Path, **settings: str) -> Iterator[Machine]:
+    """``make up``, with these settings of Prefect; then ``make down``."""
     port = free_port()
-    machine = Machine(folder / "state", f"http://127.0.0.1:{port}", folder)
+    machine = Machine(folder / "state", f"http://127.0.0.1:{port}", folder, settings)
     try:
         up = machine.local("up", "--port", str(port))
         assert up.returncode == 0, up.stdout + up.stderr
         yield machine
     finally:
         machine.local("down")
+
+
+@pytest.fixture(scope="session")
+def machine(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with the S3 server in its environment."""
+    with machine_in(tmp_path_factory.mktemp("machine")) as machine:
+        yield machine
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests import needs
-from tests.deployments.conftest import Machine, free_port, wait_for
+from tests.deployments.conftest import Machine, free_port, machine_in, wait_for
 from tests.flows.conftest import DEMO_MODEL, read_manifest
 
 TAG = Path(__file__).parents[2] / "flows" / "tag.py"
@@ -49,20 +49,14 @@ def database() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def shared(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """``make up`` with the settings of the page, looking for old runs every second."""
-    folder, port = tmp_path_factory.mktemp("shared"), free_port()
     settings = {
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_API_AUTH_STRING": PASSWORD,
         "PREFECT_API_AUTH_STRING": PASSWORD,
         "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "1",
     }
-    machine = Machine(folder / "state", f"http://127.0.0.1:{port}", folder, settings)
-    try:
-        up = machine.local("up", "--port", str(port))
-        assert up.returncode == 0, up.stdout + up.stderr
+    with machine_in(tmp_path_factory.mktemp("shared"), **settings) as machine:
         yield machine
-    finally:
-        machine.local("down")
 
 
 def test_on_postgresql(shared: Machine, demo: Path) -> None:

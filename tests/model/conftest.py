@@ -26,6 +26,19 @@ TINY: dict[str, Any] = {
 }
 
 
+TINY_WAV2VEC2: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "conv_dim": (16, 16),
+    "conv_kernel": (10, 3),
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "classifier_proj_size": 16,
+}
+
+
 def clip_of(sound: NDArray[np.floating]) -> Clip:
     """Quantise 16 kHz sound as the decoder process does."""
     window = Window(SAMPLING_RATE, max(1, len(sound)))

@@ -26,7 +26,7 @@ from tasks.model import CheckpointId
 from tasks.model.activation import activation_of, probabilities
 from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier, load_classifier
-from tests.model.conftest import noises
+from tests.model.conftest import TINY_WAV2VEC2, noises
 from tests.model.standin.configuration_standin import StandinConfig
 from tests.model.standin.feature_extraction_standin import StandinFeatureExtractor
 from tests.model.standin.modeling_standin import StandinForAudioClassification
@@ -186,16 +186,8 @@ def test_a_model_of_another_kind_is_refused_in_a_sentence(make_standin: MakeStan
 def test_wav2vec2_of_either_norm_is_given_batches_of_one_length(norm: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config: Any = Wav2Vec2Config(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(16, 16),
-        conv_kernel=(10, 3),
+        **TINY_WAV2VEC2,
         conv_stride=(5, 64),
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=2,
-        classifier_proj_size=16,
         feat_extract_norm=norm,
         do_stable_layer_norm=norm == "layer",
         initializer_range=0.3,

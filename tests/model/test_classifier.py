@@ -25,7 +25,7 @@ from tasks.model.batch import Sound
 from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier, load_classifier
 from tasks.model.features import samples_for
-from tests.model.conftest import MakeCheckpoint, noises
+from tests.model.conftest import TINY_WAV2VEC2, MakeCheckpoint, noises
 
 DEMO = Path(__file__).parents[2] / "demo"
 
@@ -117,19 +117,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint_folder: Path) -> 
 @pytest.mark.long
 def test_any_other_extractor_is_called_as_it_is(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = Wav2Vec2Config(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(16, 16),
-        conv_kernel=(10, 3),
-        conv_stride=(5, 2),
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=2,
-        classifier_proj_size=16,
-        id2label={0: "yes", 1: "no"},
-    )
+    config = Wav2Vec2Config(**TINY_WAV2VEC2, conv_stride=(5, 2), id2label={0: "yes", 1: "no"})
     model: Any = Wav2Vec2ForSequenceClassification(config).eval()
     model.save_pretrained(tmp_path)
     extractor: Any = Wav2Vec2FeatureExtractor(sampling_rate=8_000)

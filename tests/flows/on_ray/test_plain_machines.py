@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 import ray
 
-from tests.deployments.conftest import Machine, free_port
+from tests.deployments.conftest import Machine, free_port, machine_in
 from tests.deployments.test_pages import ROOT, blocks
 from tests.flows.conftest import DEMO_MODEL
 from tests.flows.on_ray.conftest import (
@@ -86,14 +86,8 @@ def start(environment: dict[str, str]) -> None:
 @pytest.fixture(scope="module")
 def machine(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A server and a worker on the cluster's machine."""
-    folder, port = tmp_path_factory.mktemp("machine"), free_port()
-    made = Machine(folder / "state", f"http://127.0.0.1:{port}", folder, settings=cluster)
-    try:
-        up = made.local("up", "--port", str(port))
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield made
-    finally:
-        made.local("down")
+    with machine_in(tmp_path_factory.mktemp("machine"), **cluster) as machine:
+        yield machine
 
 
 def test_auto(
