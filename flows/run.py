@@ -1,7 +1,7 @@
 """The steps of a run: list and plan, tag while manifests are merged, prune, report."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from prefect import State, get_run_logger
@@ -42,8 +42,8 @@ class Run:
         cache: what is kept between runs; None keeps nothing.
         videos: to tag; none before :meth:`plan`.
         summary: counts.
+        progress: says what it is doing, and shows how far it is.
         at_work: says in the lines of progress what works on the videos; by default nothing.
-        progress: shows in Prefect's UI how far it is.
         tagger: None as long as nothing has asked for the model.
         made_by: the provenance of new tags, where a field holds it.
         examples: for the report, picked from the videos that were tagged.
@@ -57,8 +57,8 @@ class Run:
     cache: Cache | None
     videos: Videos
     summary: Summary
+    progress: ProgressArtifact
     at_work: Callable[[], str] = str
-    progress: ProgressArtifact = field(default_factory=ProgressArtifact)
     tagger: Tagger | None = None
     made_by: str | None = None
     examples: Examples | None = None
@@ -68,7 +68,6 @@ class Run:
     ) -> list[ManifestPlan]:
         """List the manifests, and read from each which of its videos are to be tagged."""
         log = get_run_logger()
-        log.info("listing the manifests")
         self.progress.say("listing the manifests")
         with self.summary.timed("list and plan"):
             found = find_manifests(manifests, output, video_root)
@@ -77,7 +76,7 @@ class Run:
             self.made_by = provenance(
                 tagger.checkpoint, tagger.dtype, tagger.windows, channels, self.answer, _version()
             )
-        log.info("reading %s", counted(len(found), "manifest"))
+        self.progress.say(f"reading {counted(len(found), 'manifest')}")
         with self.summary.timed("list and plan"):
             plans = plan(found, self.fields, self.videos, self.retag, self.made_by)
         self.summary.count_plans(plans, videos=len(self.videos))
@@ -102,15 +101,14 @@ class Run:
 
     def _find_model(self) -> Tagger:
         if self.tagger is None:
+            self.progress.say(f"finding the model {shown_url(self.request.checkpoint.hf_ast)}")
             with self.summary.timed("find the model"):
                 self.tagger = self.executor.find(self.request)
         return self.tagger
 
     def _start_model(self) -> Tagger:
-        log = get_run_logger()
-        log.info("loading the model %s", shown_url(self.request.checkpoint.hf_ast))
-        self.progress.say("loading the model")
-        tagger = self._find_model()
+        tagger, log = self._find_model(), get_run_logger()
+        self.progress.say(f"loading the model for {counted(self.summary.videos, 'video')}")
         self.executor.start(tagger)
         self.summary.computed_on = self.executor.describe()
         log.info("the model computes on %s", self.summary.computed_on)

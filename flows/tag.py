@@ -24,7 +24,7 @@ from flows.executors import start_executor
 from flows.logs import heard
 from flows.outcome import Facts, Misconfigured, final_state
 from flows.run import Run, require_stores, would_tag
-from flows.show.artifacts import publish
+from flows.show.artifacts import ProgressArtifact, publish
 from flows.stopping import prompt_stop
 from flows.summary import Summary
 from flows.temporary import allow_time_to_start
@@ -155,8 +155,10 @@ def tag_videos(
             another's head, local for all GPUs and cores of this machine.
     """
     started, summary, log = time.monotonic(), Summary(), get_run_logger()
+    progress = ProgressArtifact()
     try:
         with prompt_stop(), heard(log), ExitStack() as closed:
+            progress.say("checking the parameters")
             manifests = named_manifests(manifests)
             hf_ast = hf_ast or text_variable("tag_videos_hf_ast") or DEFAULT_CHECKPOINT
             request = TaggerRequest(
@@ -185,9 +187,11 @@ def tag_videos(
             kept = None if no_cache else Cache(absolute(cache or default_cache()), keep)
             require_stores(output, report, video_root)
             videos = closed.enter_context(closing(Videos()))
+            if ray and not dry_run:
+                progress.say("connecting to the Ray cluster")
             executor = start_executor(None if dry_run else ray, kept, log.info)
             closed.callback(executor.close)
-            run = Run(request, fields, answer, retag, executor, kept, videos, summary)
+            run = Run(request, fields, answer, retag, executor, kept, videos, summary, progress)
             if ray:
                 run.at_work = executor.describe
 

@@ -28,24 +28,28 @@ _SECONDS_BETWEEN_UPDATES = 5.0
 
 
 class ProgressArtifact:
-    """Shows what a run is doing: first in words, then its pace, every few seconds at most, since
-    each update is a request."""
+    """Shows in the UI what a run is doing: first in words, which its log has too, then its pace,
+    every few seconds at most, since each update is a request."""
 
     def __init__(self) -> None:
         self._artifact: UUID | None = None
         self._shown: float | None = None
 
     def say(self, what: str, percent: float = 0.0) -> None:
-        """Show what the run is doing while there is no pace."""
+        """Log and show what the run is doing while there is no pace."""
+        get_run_logger().info("%s", what)
         _tolerant(lambda: self._show(percent, what))
 
     def __call__(self, pace: Pace) -> None:
-        """Show it, if it is time."""
+        """Show it, if it is time. Before the first video is done, what was said last says more."""
+        if not pace.done:
+            return
         over = pace.done >= pace.total
         since = math.inf if self._shown is None else pace.elapsed - self._shown
         if over or since >= _SECONDS_BETWEEN_UPDATES:
             self._shown = pace.elapsed
-            self.say(str(pace), round(100 * pace.done / max(1, pace.total), 1))
+            percent = round(100 * pace.done / max(1, pace.total), 1)
+            _tolerant(lambda: self._show(percent, str(pace)))
 
     def _show(self, percent: float, what: str) -> None:
         if self._artifact is None:

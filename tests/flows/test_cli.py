@@ -289,15 +289,6 @@ cli.main(["m.jsonl"])
     assert done.stdout == "Tagging the videos of m.jsonl ... False False\n"
 
 
-def test_a_run_says_at_once_what_it_does(
-    tmp_path: Path, api: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with pytest.raises(Misconfigured):
-        tag_videos(manifests=[str(tmp_path / "no-such-folder")], no_cache=True)
-    [said] = [record.message for record in caplog.records if "listing" in record.message]
-    assert said == "listing the manifests"
-
-
 @pytest.mark.slow
 def test_without_a_server_a_temporary_one_is_announced(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.jsonl", [{"videos": []}])
