@@ -21,7 +21,7 @@ from tasks.audio.decode import decode
 from tasks.audio.window import Window
 from tasks.errors import ConfigurationError
 from tasks.model import Checkpoint, CheckpointId, Dtype
-from tasks.model.batch import Sound
+from tasks.model.batch import Batch, Sound
 from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier, load_classifier
 from tasks.model.features import samples_for
@@ -184,6 +184,19 @@ def test_many_threads_get_their_own_answers(make_checkpoint: MakeCheckpoint) -> 
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda size: tops(classifier, clips, size), [1, 2, 5, 16]))
     assert answers == [alone] * 4
+
+
+def test_nothing_waits_for_the_device_but_the_labels(checkpoint_folder: Path) -> None:
+    """The meta device holds no values: whatever asks for one there, makes a GPU wait."""
+    checkpoint, meta = find(checkpoint_folder), torch.device("meta")
+    model: Any = ASTForAudioClassification.from_pretrained(checkpoint_folder)
+    classifier = Classifier(model, checkpoint, meta, torch.float32)
+    batch = Batch.stack(noises(9_000, 400), checkpoint.num_samples, meta)
+    there = Batch(batch.samples.to(meta), batch.scales.to(meta), batch.lengths.to(meta))
+    logits = classifier._compute(there)
+    assert (logits.device, logits.shape) == (meta, (2, 3))
+    with pytest.raises(RuntimeError, match="meta"):
+        logits.max().item()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

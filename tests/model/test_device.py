@@ -1,11 +1,15 @@
 """Where a model computes, and in what."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tasks.errors import ConfigurationError
-from tasks.model import Dtype
+from tasks.model import CheckpointId, Dtype
 from tasks.model.device import choose_batch_size, choose_device, choose_dtype
+from tasks.tagger import Tagger, TaggerRequest
+from tests.flows.conftest import DEMO_MODEL
 
 CPU = torch.device("cpu")
 
@@ -42,3 +46,6 @@ def test_auto_is_bfloat16_where_the_cpu_computes_in_it(
 def test_the_batch_size_is_that_of_the_device() -> None:
     assert choose_batch_size(torch.device("cuda:1")) >= 64
     assert choose_batch_size(CPU) < 64
+    request = TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu")
+    assert Tagger.find(request).batch_size == choose_batch_size(CPU)
+    assert Tagger.find(replace(request, batch_size=3)).batch_size == 3
