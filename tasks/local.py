@@ -41,6 +41,8 @@ class LocalExecutor:
         return extract_unit(urls, tagger, self._cache)
 
     def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
+        if not unit.extracted:  # what is known waits for no model
+            return TaggedUnit(dict(unit.known))
         with self._loading.inside():
             tagger.load()
         with self._tagging.inside():

@@ -1,12 +1,15 @@
-"""What the summary says of who was waited for."""
+"""Who waits for whom, and what the summary says of it."""
 
 import re
+import shutil
 from pathlib import Path
 
 from tasks.busy import Busy
 from tasks.local import LocalExecutor
 from tasks.model import CheckpointId
+from tasks.scores import VideoScores
 from tasks.tagger import TaggerRequest
+from tasks.units import ExtractedUnit
 from tests.audio.media import tone, write_media
 from tests.flows.conftest import DEMO_MODEL
 
@@ -35,3 +38,12 @@ def test_a_run_says_how_busy_the_model_was(tmp_path: Path) -> None:
     assert set(tagged.scores) == {video}
     waited = r"CPU, float32; busy \d+%(, waiting for (its weights|reading and decoding))?"
     assert re.fullmatch(waited, executor.describe())
+
+
+def test_what_is_known_waits_for_no_model(tmp_path: Path) -> None:
+    shutil.copytree(DEMO_MODEL, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").unlink()
+    executor = LocalExecutor(None)
+    tagger = executor.find(TaggerRequest(CheckpointId(str(tmp_path)), device="cpu"))
+    known = {"a.mp4": VideoScores.empty()}
+    assert executor.tag(ExtractedUnit(known=known), tagger).scores == known
