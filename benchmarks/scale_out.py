@@ -63,8 +63,8 @@ def sleeping_actor(seconds: float) -> type[ModelActor]:
     """Take the place of the process with the model."""
 
     class Sleeping(ModelActor):
-        def load(self, work: Work, tagger: Tagger) -> None:
-            pass
+        def load(self, work: Work, tagger: Tagger) -> str:
+            return ""
 
         def tag(
             self, work: Work, tagger: Tagger, *units: ExtractedUnit

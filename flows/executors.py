@@ -16,7 +16,7 @@ def start_executor(
     Args:
         ray: None, ``local``, ``auto`` or ``HOST:PORT``.
         cache: what is kept between runs; None keeps nothing.
-        say: takes a sentence when the cluster changes.
+        say: takes what there is to say of the cluster, in sentences.
 
     Raises:
         ConfigurationError: Ray is not installed, or there is no such cluster.

@@ -108,7 +108,8 @@ class Run:
 
     def _start_model(self) -> Tagger:
         tagger, log = self._find_model(), get_run_logger()
-        self.progress.say(f"loading the model for {counted(self.summary.videos, 'video')}")
+        how = "loading and compiling" if tagger.compile else "loading"
+        self.progress.say(f"{how} the model for {counted(self.summary.videos, 'video')}")
         self.executor.start(tagger)
         self.summary.computed_on = self.executor.describe()
         log.info("the model computes on %s", self.summary.computed_on)

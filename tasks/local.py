@@ -24,7 +24,7 @@ class LocalExecutor:
     units_in_flight = UNITS_IN_FLIGHT
 
     def __init__(self, cache: Cache | None) -> None:
-        self._cache, self._computes_on = cache, ""
+        self._cache, self._computes_on, self._loads = cache, "", "its weights"
         self._started, self._loading, self._tagging = 0.0, Busy(), Busy()
 
     def find(self, request: TaggerRequest) -> Tagger:
@@ -32,6 +32,8 @@ class LocalExecutor:
 
     def start(self, tagger: Tagger) -> None:
         self._started, self._computes_on = time.monotonic(), tagger.computes_on
+        if tagger.compile:
+            self._loads = "its weights and compilation"
         tagger.start_loading()  # the first unit is extracted meanwhile
 
     def unit_size(self, tagger: Tagger, videos: int) -> int:
@@ -56,7 +58,7 @@ class LocalExecutor:
         waited = ""
         if busy < MOSTLY_BUSY:
             loading = self._loading.seconds > (elapsed - self._tagging.seconds) / 2
-            waited = f", waiting for {'its weights' if loading else 'reading and decoding'}"
+            waited = f", waiting for {self._loads if loading else 'reading and decoding'}"
         return f"{self._computes_on}; busy {busy:.0%}{waited}"
 
     def close(self) -> None:

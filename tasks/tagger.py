@@ -32,6 +32,7 @@ class TaggerRequest:
         batch_size: clips at a time; None is what fills the device.
         windows: how much of a video is heard.
         retry_failed: decode also what is known to fail.
+        compile: compile the model for this batch size, where that can be done.
     """
 
     checkpoint: CheckpointId
@@ -41,6 +42,7 @@ class TaggerRequest:
     batch_size: int | None = None
     windows: Windows = "start"
     retry_failed: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Tagger:
         batch_size: clips at a time; changes no answer.
         computes_on: the device and the number format in words: ``CPU, bfloat16``.
         retry_failed: whether what is known to fail is decoded again; changes no answer.
+        compile: whether the model is compiled; changes no answer but for rounding.
     """
 
     checkpoint: Checkpoint
@@ -66,6 +69,7 @@ class Tagger:
     batch_size: int
     computes_on: str
     retry_failed: bool = False
+    compile: bool = False
 
     @classmethod
     def find(cls, request: TaggerRequest) -> Self:
@@ -89,6 +93,7 @@ class Tagger:
             request.batch_size or choose_batch_size(device),
             describe(device, dtype),
             request.retry_failed,
+            request.compile,
         )
 
     @property
@@ -96,13 +101,16 @@ class Tagger:
         """The names of the scores, in order."""
         return self.checkpoint.labels
 
-    def load(self) -> None:
-        """Load the weights, unless this process has them.
+    def load(self) -> str:
+        """Load the weights and compile the model, unless this process has done so.
+
+        Returns:
+            What came of compiling, in a sentence; "" where nobody asked for it.
 
         Raises:
             ConfigurationError: they are not an audio classifier's.
         """
-        self._classifier()
+        return self._classifier().compilation
 
     def start_loading(self) -> None:
         """Load the weights on a thread; what is wrong with them is raised by the first use."""
@@ -114,7 +122,10 @@ class Tagger:
         threading.Thread(target=load, name="load model", daemon=True).start()
 
     def score_key(self, video: Video) -> str:
-        """Name a video's scores: the identity of the video, its windows, and the model."""
+        """Name a video's scores: the identity of the video, its windows, and the model.
+
+        Not the size of batches, nor whether the model is compiled: that only rounds otherwise.
+        """
         heard = (asdict(video), asdict(self.window), self.windows)
         return entry_key("scores-1", *heard, self.checkpoint.fingerprint, self.dtype)
 
@@ -125,4 +136,5 @@ class Tagger:
     def _classifier(self) -> "Classifier":
         from tasks.model.classifier import load_classifier
 
-        return load_classifier(self.checkpoint, self.device, self.dtype)
+        size = self.batch_size if self.compile else None
+        return load_classifier(self.checkpoint, self.device, self.dtype, size)

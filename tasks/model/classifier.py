@@ -30,8 +30,9 @@ from transformers.utils.logging import disable_progress_bar
 from tasks.errors import ConfigurationError
 from tasks.model import Checkpoint, Dtype
 from tasks.model.batch import Batch, Sound, Waveform, to_float
-from tasks.model.check import check, to_logits
+from tasks.model.check import Probe, check, to_logits
 from tasks.model.checkpoint import explained, is_ast
+from tasks.model.compiled import CompiledModel
 from tasks.model.device import choose_batch_size, choose_device, choose_dtype
 from tasks.model.features import LogMelFeatures
 from tasks.scores import Activation
@@ -39,6 +40,9 @@ from tasks.scores import Activation
 log = logging.getLogger(__name__)
 
 Logits = NDArray[np.float32]
+
+AST = "audio-spectrogram-transformer"
+"""The type of the models that are known: others are checked, and never compiled."""
 
 disable_progress_bar()  # of transformers: a bar for a model that loads in a second
 
@@ -55,10 +59,12 @@ class Classifier:
         batch_size: clips in a batch where the caller names no number.
         one_at_a_time: whether a batch would change the model's answers: see :mod:`.check`.
         undoes: the activation that the model has applied to its logits already.
+        compilation: what came of compiling the model, in a sentence; "" where nobody asked for it.
     """
 
     one_at_a_time = False
     undoes: Activation = "none"
+    compilation = ""
 
     def __init__(
         self,
@@ -74,10 +80,26 @@ class Classifier:
         extractor = checkpoint.extractor
         self._features = LogMelFeatures(extractor, device) if is_ast(extractor) else None
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._max_batch: int | None = None  # known once memory has run out
+        self._compiled: CompiledModel | None = None
+        # Known once memory has run out, or the model is compiled for batches of this size.
+        self._max_batch: int | None = None
         # One thread for all callers: the caches that PyTorch and OpenMP keep for each thread are
         # then there once, and one batch is computed at a time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    def compile(self, batch_size: int) -> None:
+        """Compile the model for batches of this size, and log what came of it.
+
+        On the calling thread, which may be one that the end of the process does not wait for.
+        """
+        if self._features is None or self.model.config.model_type != AST:
+            self.compilation = f"the model is not compiled: only models of the type {AST} are"
+            log.warning("%s", self.compilation)
+            return
+        self._compiled = CompiledModel(self.model)
+        self.batch_size = self._max_batch = batch_size
+        self._compute(self._stack([Probe(np.zeros(self.checkpoint.num_samples, np.int16), 1.0)]))
+        self.compilation = self._compiled.outcome
 
     def predict(
         self, clips: Iterable[Sound], batch_size: int | None = None
@@ -136,7 +158,8 @@ class Classifier:
                 parts.append(self._forward(part))
                 start += len(part)
             except torch.OutOfMemoryError as error:
-                self._halve(len(part), error)
+                padded_to = self._max_batch if self._compiled else None
+                self._halve(padded_to or len(part), error)
         return torch.cat(parts)
 
     def _halve(self, size: int, error: Exception) -> None:
@@ -160,8 +183,14 @@ class Classifier:
         else:
             # Padding that a model was not trained for would change its answer.
             return torch.cat([self._forward([waveform]) for waveform in batch])
-        logits: torch.Tensor = self.model(**{k: self._cast(v) for k, v in inputs.items()}).logits
+        logits = self._run_model({name: self._cast(value) for name, value in inputs.items()})
         return to_logits(logits.float(), self.undoes)
+
+    def _run_model(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        if self._compiled and self._max_batch:
+            return self._compiled(inputs["input_values"], self._max_batch)
+        logits: torch.Tensor = self.model(**inputs).logits
+        return logits
 
     def _cast(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self.device, self.dtype if value.is_floating_point() else None)
@@ -187,15 +216,20 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _load_lock = threading.Lock()
 
 
-def load_classifier(checkpoint: Checkpoint, device: str, dtype: Dtype) -> Classifier:
+def load_classifier(
+    checkpoint: Checkpoint, device: str, dtype: Dtype, compile_for: int | None = None
+) -> Classifier:
     """Return the classifier of a checkpoint; a process loads each one once.
+
+    Args:
+        compile_for: compile the model for batches of this size; None leaves it as it is.
 
     Raises:
         ConfigurationError: no such device, or the weights are not an audio classifier's.
     """
     chosen = choose_device(device)
     with _load_lock:  # lru_cache alone lets two threads load at the same time
-        return _load(_Key(checkpoint), chosen, _DTYPES[choose_dtype(dtype, chosen)])
+        return _load(_Key(checkpoint), chosen, _DTYPES[choose_dtype(dtype, chosen)], compile_for)
 
 
 class _Key:
@@ -212,7 +246,9 @@ class _Key:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(key: _Key, device: torch.device, dtype: torch.dtype) -> Classifier:
+def _load(
+    key: _Key, device: torch.device, dtype: torch.dtype, compile_for: int | None
+) -> Classifier:
     named = key.checkpoint.named
     with explained(named):
         # SDPA attention is what transformers takes by itself wherever the model has it.
@@ -231,6 +267,8 @@ def _load(key: _Key, device: torch.device, dtype: torch.dtype) -> Classifier:
                 f"{named.hf_ast} has weights that are NaN or infinite: {name}."
             )
     classifier = Classifier(model, key.checkpoint, device, dtype)
-    if model.config.model_type != "audio-spectrogram-transformer":
+    if model.config.model_type != AST:
         check(classifier)
+    if compile_for:
+        classifier.compile(compile_for)
     return classifier

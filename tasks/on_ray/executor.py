@@ -79,7 +79,7 @@ class RayExecutor:
     Args:
         address: ``local``, ``auto`` or ``HOST:PORT``.
         cache: what is kept between runs; None keeps nothing.
-        say: takes a sentence when the cluster changes.
+        say: takes what there is to say of the cluster, in sentences.
 
     Raises:
         ConfigurationError: there is no such cluster.
@@ -151,7 +151,10 @@ class RayExecutor:
             self._actor.remote,
             lambda one: one.load.remote(self._work, self._stored_tagger),
             self._lifeline,
+            self._say,
         )
+        if tagger.compile:
+            self._say("each process with the model compiles it first, which takes a minute or two")
         for one in self._actors:
             self._pool.add(one)
         self._started = time.monotonic()

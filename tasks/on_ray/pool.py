@@ -45,12 +45,17 @@ class ModelPool:
         start: starts one more actor.
         load: makes an actor load the model; returns Ray's reference.
         lifeline: says how long there is sense in waiting.
+        say: takes what an actor has to say when it has loaded the model.
     """
 
     def __init__(
-        self, start: Callable[[], Any], load: Callable[[Any], Any], lifeline: Lifeline
+        self,
+        start: Callable[[], Any],
+        load: Callable[[Any], Any],
+        lifeline: Lifeline,
+        say: Callable[[str], None],
     ) -> None:
-        self._start, self._load, self._lifeline = start, load, lifeline
+        self._start, self._load, self._lifeline, self._say = start, load, lifeline, say
         self._members: list[_Member] = []
         self._refused: Exception | None = None
         self._changed = threading.Condition()
@@ -131,12 +136,15 @@ class ModelPool:
 
     def _loaded(self, member: _Member, future: "Future[Any]") -> None:
         try:
-            result(future)
+            said = result(future)
         except RayActorError:
             self._try_later(member)
             return
         except Exception as error:  # noqa: BLE001 - raised again by the next call
             self._refused = error
+        else:
+            if said:
+                self._say(said)
         with self._changed:
             self._count()
             member.ready = self._refused is None

@@ -99,8 +99,11 @@ class ModelActor:
         work.open_cache()
         return Tagger.find(request)
 
-    def load(self, work: Work, tagger: Tagger) -> None:
+    def load(self, work: Work, tagger: Tagger) -> str:
         """Load the model, and make sure that it is the run's.
+
+        Returns:
+            What came of compiling it, and on which machine; "" where nobody asked for it.
 
         Raises:
             ConfigurationError: it is another one, or none.
@@ -112,7 +115,8 @@ class ModelActor:
                 f"{tagger.checkpoint.named.hf_ast} is another model on the machine"
                 f" {socket.gethostname()} than elsewhere in the Ray cluster."
             )
-        tagger.load()
+        said = tagger.load()
+        return said and f"{socket.gethostname()}: {said}"
 
     def tag(self, work: Work, tagger: Tagger, *units: ExtractedUnit) -> tuple[TaggedUnit, float]:
         """Tag a unit, which several tries may have extracted; and the seconds that it took."""

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from flows import cli
 from flows.command import _report
 from flows.outcome import Misconfigured, TooManyFailures
 from flows.tag import tag_videos
+from tests import needs
 from tests.audio.media import tone, write_media
 from tests.conftest import S3Server
 from tests.deployments.hub import local_hub
-from tests.flows.conftest import DEMO_MODEL, read_manifest, write_manifest
+from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest, write_manifest
+from tests.flows.test_tag import EXPECTED
 
 FLOW = Path(__file__).parents[2] / "flows" / "tag.py"
 SCHEMA = json.loads((FLOW.parent / "summary.schema.json").read_text())
@@ -120,6 +123,30 @@ def test_a_run_that_cannot_start(
     assert re.search(sentence, error)
     assert "Traceback" not in done.stderr
     assert manifest.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("compiler", "outcome"),
+    [
+        ("no-such-compiler", "the model cannot be compiled, so it runs as it is"),
+        pytest.param("g++", "compiled the model in", marks=pytest.mark.slow),
+    ],
+)
+def test_compiling_is_told_and_changes_no_tag(
+    tmp_path: Path, api: str, compiler: str, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compiler == "g++":
+        needs.program(compiler)
+    monkeypatch.setenv("CXX", compiler)
+    shutil.copytree(DEMO / "videos", tmp_path / "videos")
+    manifest = Path(shutil.copy(DEMO / "manifest.jsonl", tmp_path))
+    options = ("--hf-ast", DEMO_MODEL, "--no-cache", "--compile")
+    done = command("manifest.jsonl", *options, cwd=tmp_path, api=api)
+    assert done.returncode == 0, done.stderr
+    begun = done.stderr.index("compiling the model for batches of 8")
+    assert begun < done.stderr.index(outcome)
+    tags = {sample["id"]: sample["video_audio_tags"] for sample in read_manifest(manifest)}
+    assert tags == EXPECTED
 
 
 def dead_port() -> int:

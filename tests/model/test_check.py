@@ -73,6 +73,15 @@ def alone(classifier: Classifier, clips: list[Clip]) -> torch.Tensor:
     return torch.cat([classifier.logits([clip]) for clip in clips])
 
 
+def test_a_model_that_is_not_ast_is_not_compiled(
+    make_standin: MakeStandin, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint = find_checkpoint(CheckpointId(str(make_standin()), trust_remote_code=True))
+    classifier = load_classifier(checkpoint, "cpu", "float32", compile_for=4)
+    assert "is not compiled: only models of the type audio-spectrogram" in classifier.compilation
+    assert classifier.compilation in caplog.messages
+
+
 def test_a_model_that_mixes_the_clips_of_a_batch_is_given_one_at_a_time(
     make_standin: MakeStandin, caplog: pytest.LogCaptureFixture
 ) -> None:
