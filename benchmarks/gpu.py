@@ -264,6 +264,10 @@ def measure(classifier: Classifier, folder: Path, sizes: Sizes) -> None:
     else:
         share = through / chosen
         print(f"through tag_unit: {through:.1f} clips/s, {share:.0%} (a GPU: 90% or more)")
+    classifier.compile(classifier.batch_size)  # the last of all: it stays so
+    compiled = measure_classifier(classifier, clips, classifier.batch_size, sizes.seconds)
+    times = compiled / chosen
+    print(f"compiled: {compiled:.1f} clips/s, {times:.2f} times as many; {classifier.compilation}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """CPU of the features and of the model beside a bare loop: ``python benchmarks/model.py``.
 
 The model is AST-base's shape with random weights, so that nothing is downloaded; one thread, since
-CPU seconds of several threads that wait for one another mean little.
+CPU seconds of several threads that wait for one another mean little. ``--layers 12`` takes all of
+AST-base, for minutes: how long it takes to compile is that of all layers.
 """
 
+import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
-from benchmarks.gpu import random_clips
+from benchmarks.gpu import RandomClip, random_clips
 from tasks.model import Checkpoint, CheckpointId
 from tasks.model.batch import Batch, to_float
 from tasks.model.classifier import Classifier
@@ -32,7 +34,11 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="CPU of the features and of the model.")
+    # Two of the twelve layers of AST-base: the ratios are those of all twelve or better.
+    parser.add_argument("--layers", type=int, default=LAYERS)
+    layers = parser.parse_args(arguments).layers
     torch.set_num_threads(1)
     torch.manual_seed(0)
     clips = random_clips(CLIPS)
@@ -43,16 +49,32 @@ def main() -> None:
     theirs = cpu_seconds(lambda: extractor(waveforms, sampling_rate=16_000)) / CLIPS
     print(f"features: {ours * 1e3:.1f} ms of CPU a clip (ASTFeatureExtractor: {theirs * 1e3:.1f})")
 
-    # Two of the twelve layers of AST-base: the ratio is that of all twelve or better.
-    model = ASTForAudioClassification(ASTConfig(num_hidden_layers=LAYERS)).eval()
+    model = ASTForAudioClassification(ASTConfig(num_hidden_layers=layers)).eval()
     checkpoint = Checkpoint(CheckpointId(), "", 16_000, WINDOW, (), "sigmoid", extractor)
     classifier = Classifier(model, checkpoint, CPU, torch.float32)
     batch = features(Batch.stack(clips, WINDOW, CPU))
     with torch.inference_mode():
         bare = cpu_seconds(lambda: model(batch)) / CLIPS
     whole = cpu_seconds(lambda: list(classifier.predict(clips))) / CLIPS - ours
-    print(f"model, {LAYERS} of AST-base's 12 layers: {whole * 1e3:.0f} ms of CPU a clip")
+    print(f"model, {layers} of AST-base's 12 layers: {whole * 1e3:.0f} ms of CPU a clip")
     print(f"bare model(batch) loop: {bare * 1e3:.0f} ms; ratio {whole / bare:.2f} (at most 1.1)")
+    for dtype in (torch.float32, torch.bfloat16):
+        compare_compiled(Classifier(model.to(dtype), checkpoint, CPU, dtype), clips)
+
+
+def compare_compiled(classifier: Classifier, clips: Sequence[RandomClip]) -> None:
+    """Measure the model as it is, then compiled."""
+
+    def measure() -> float:
+        return cpu_seconds(lambda: list(classifier.predict(clips))) / len(clips)
+
+    as_it_is = measure()
+    classifier.compile(len(clips))
+    compiled = measure()
+    print(
+        f"{classifier.dtype}: {as_it_is * 1e3:.0f} ms of CPU a clip, compiled {compiled * 1e3:.0f}:"
+        f" {as_it_is / compiled:.2f} times as fast; {classifier.compilation}"
+    )
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def test_the_benchmark_of_the_gpu_runs_on_a_cpu(capsys: pytest.CaptureFixture[st
     assert number(r"(?m)^ *\d+ +([\d.]+) .*by itself", output) > 0
     assert number(r"reference's loop: ([\d.]+) clips/s", output) > 0
     assert number(r"through tag_unit: ([\d.]+) clips/s", output) > 0
+    assert number(r"compiled: ([\d.]+) clips/s", output) > 0
 
 
 def test_a_bare_machine_needs_torch_transformers_and_numpy_alone() -> None:
