@@ -15,6 +15,7 @@ LOST_SECONDS = 45.0
 """After so long without the head the cluster is lost; Ray itself ends the process after 60."""
 
 _GLANCE_SECONDS = 1.0
+_ASKING_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -65,8 +66,9 @@ class Lifeline:
     def close(self) -> None:
         """Let no more calls be made; those that are being made have been when this returns."""
         self.closed = True
-        # Without a head a call may take a minute: that is not waited for.
-        if self._asking.acquire(timeout=2 * _GLANCE_SECONDS):
+        # Without a head a call may take a minute: that is not waited for. On a busy machine one takes
+        # seconds, and to leave the cluster under it ends this process before it can say why.
+        if self._asking.acquire(timeout=_ASKING_SECONDS):
             self._asking.release()
 
     def wait(self, reference: "ObjectRef[Answer]") -> Answer:
