@@ -66,8 +66,8 @@ class Lifeline:
     def close(self) -> None:
         """Let no more calls be made; those that are being made have been when this returns."""
         self.closed = True
-        # Without a head a call may take a minute: that is not waited for. On a busy machine one takes
-        # seconds, and to leave the cluster under it ends this process before it can say why.
+        # Without a head a call may take a minute: that is not waited for. On a busy machine it
+        # takes seconds; to leave the cluster under it would end this process before it can say why.
         if self._asking.acquire(timeout=_ASKING_SECONDS):
             self._asking.release()
 
