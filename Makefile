@@ -62,7 +62,7 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
-# What needs neither a GPU nor Ray, in less than 20 minutes on two cores.
+# What needs neither a GPU nor Ray.
 BENCHMARKS := extraction windows model flow orchestration listing manifests s3_reading \
 	"peers --videos 8 --longest 60"
 
