@@ -1,8 +1,8 @@
 """CPU of the features and of the model beside a bare loop: ``python benchmarks/model.py``.
 
 The model is AST-base's shape with random weights, so that nothing is downloaded; one thread, since
-CPU seconds of several threads that wait for one another mean little. ``--layers 12`` takes all of
-AST-base, for minutes: how long it takes to compile is that of all layers.
+CPU seconds of several threads that wait for one another mean little. ``--layers 12 --rounds 1`` is
+all of AST-base, and takes ten minutes: compiling takes longer, the more layers there are.
 """
 
 import argparse
@@ -17,17 +17,18 @@ from benchmarks.gpu import RandomClip, random_clips
 from tasks.model import Checkpoint, CheckpointId
 from tasks.model.batch import Batch, to_float
 from tasks.model.classifier import Classifier
+from tasks.model.device import choose_dtype
 from tasks.model.features import LogMelFeatures, samples_for
 
 CPU, WINDOW = torch.device("cpu"), samples_for(1024)
 CLIPS, ROUNDS, LAYERS = 4, 5, 2
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
+def cpu_seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
     """Of one call, the median of some."""
     work()
     times = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         start = time.process_time()
         work()
         times.append(time.process_time() - start)
@@ -38,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="CPU of the features and of the model.")
     # Two of the twelve layers of AST-base: the ratios are those of all twelve or better.
     parser.add_argument("--layers", type=int, default=LAYERS)
-    layers = parser.parse_args(arguments).layers
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args(arguments)
+    layers, rounds = options.layers, options.rounds
     torch.set_num_threads(1)
     torch.manual_seed(0)
     clips = random_clips(CLIPS)
@@ -54,19 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     classifier = Classifier(model, checkpoint, CPU, torch.float32)
     batch = features(Batch.stack(clips, WINDOW, CPU))
     with torch.inference_mode():
-        bare = cpu_seconds(lambda: model(batch)) / CLIPS
-    whole = cpu_seconds(lambda: list(classifier.predict(clips))) / CLIPS - ours
+        bare = cpu_seconds(lambda: model(batch), rounds) / CLIPS
+    whole = cpu_seconds(lambda: list(classifier.predict(clips)), rounds) / CLIPS - ours
     print(f"model, {layers} of AST-base's 12 layers: {whole * 1e3:.0f} ms of CPU a clip")
     print(f"bare model(batch) loop: {bare * 1e3:.0f} ms; ratio {whole / bare:.2f} (at most 1.1)")
-    for dtype in (torch.float32, torch.bfloat16):
-        compare_compiled(Classifier(model.to(dtype), checkpoint, CPU, dtype), clips)
+    compare_compiled(classifier, clips, rounds)
+    if choose_dtype("auto", CPU) == "bfloat16":  # elsewhere it takes minutes, and nobody wants it
+        dtype = torch.bfloat16
+        compare_compiled(Classifier(model.to(dtype), checkpoint, CPU, dtype), clips, rounds)
 
 
-def compare_compiled(classifier: Classifier, clips: Sequence[RandomClip]) -> None:
+def compare_compiled(classifier: Classifier, clips: Sequence[RandomClip], rounds: int) -> None:
     """Measure the model as it is, then compiled."""
 
     def measure() -> float:
-        return cpu_seconds(lambda: list(classifier.predict(clips))) / len(clips)
+        return cpu_seconds(lambda: list(classifier.predict(clips)), rounds) / len(clips)
 
     as_it_is = measure()
     classifier.compile(len(clips))
