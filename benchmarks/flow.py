@@ -23,9 +23,10 @@ from prefect import State
 from prefect.testing.utilities import prefect_test_harness
 
 from benchmarks.extraction import bare_loop
+from benchmarks.orchestration import cpu_of, cpu_of_this
 from flows.tag import tag_videos
 from tasks.cache import Cache
-from tasks.extract import extract_unit
+from tasks.extract import decoders, extract_unit
 from tasks.model import CheckpointId
 from tasks.tag import tag_unit
 from tasks.tagger import Tagger, TaggerRequest
@@ -85,18 +86,10 @@ def plain_loop(manifest: Path, cache: Cache) -> int:
 
 
 def cpu_seconds() -> float:
-    """What this process and its children have used, without the server."""
-    own, ended = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, ended))
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue  # it has ended
-        if int(fields[1]) == os.getpid() and b"uvicorn" not in command:
-            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return seconds
+    """What this process and its decoder processes, at work or ended, have used."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    at_work = sum(map(cpu_of, decoders().pids))
+    return cpu_of_this() + at_work + ended.ru_utime + ended.ru_stime
 
 
 def compare() -> None:
@@ -106,19 +99,19 @@ def compare() -> None:
         start = time.perf_counter()
         plain_loop(manifest, Cache(f"{folder}/cache-loop"))
         loop = time.perf_counter() - start
-        cpu = cpu_seconds()
+        before = cpu_seconds()
         for number in range(VIDEOS):
             bare_loop(Path(folder) / f"{number}.mp4")
-        bare, cpu = cpu_seconds() - cpu, cpu_seconds()
-        start = time.perf_counter()
+        bare_cpu = cpu_seconds() - before
+        start, before = time.perf_counter(), cpu_seconds()
         first = run(manifest, f"{folder}/cache-flow")
-        flow, cpu = time.perf_counter() - start, cpu_seconds() - cpu
+        flow, cpu = time.perf_counter() - start, cpu_seconds() - before
         start = time.perf_counter()
         second = run(manifest, f"{folder}/cache-flow")
         again = time.perf_counter() - start
     print(f"plain loop: {loop:.1f} s for {VIDEOS} videos")
     print(f"flow: {flow:.1f} s, {first['tagged']} tagged; ratio {flow / loop:.2f} (at most 1.3)")
-    each, alone = (1e3 * seconds / VIDEOS for seconds in (cpu, bare))
+    each, alone = (1e3 * seconds / VIDEOS for seconds in (cpu, bare_cpu))
     print(f"CPU a video: {each:.1f} ms (at most 30); a bare PyAV loop {alone:.1f} ms")
     print(f"flow again: {again:.1f} s, {second['bytes_read']} bytes of videos read (0)")
 

@@ -125,7 +125,7 @@ def _parser() -> _Parser:
     add("--batch-size", type=_positive, metavar="N", help="clips the model takes at a time")
     add("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default auto)")
     add("--dtype", choices=["auto", "float32", "bfloat16"], help="default auto")
-    add("--compile", action="store_true", help="compile the model when it is loaded")
+    add("--compile-model", action="store_true", help="compile the model when it is loaded")
     add("--cache", metavar="URL", help="where scores and audio are kept between runs")
     add("--keep", choices=["auto", "clips", "tags"], help="what the cache keeps of a video")
     add(

@@ -108,7 +108,7 @@ class Run:
 
     def _start_model(self) -> Tagger:
         tagger, log = self._find_model(), get_run_logger()
-        how = "loading and compiling" if tagger.compile else "loading"
+        how = "loading and compiling" if tagger.compile_model else "loading"
         self.progress.say(f"{how} the model for {counted(self.summary.videos, 'video')}")
         self.executor.start(tagger)
         self.summary.computed_on = self.executor.describe()

@@ -87,7 +87,7 @@ def tag_videos(
     batch_size: Annotated[int, Field(ge=1, le=1024)] | None = None,
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto",
     dtype: Dtype = "auto",
-    compile: bool = False,
+    compile_model: bool = False,
     cache: str | None = None,
     keep: Keep = "auto",
     cache_days: Annotated[int, Field(ge=1)] = 30,
@@ -135,8 +135,8 @@ def tag_videos(
         device: auto, cpu, cuda or cuda:N.
         dtype: What the model computes in; auto is bfloat16 where the device has
             instructions for it (a GPU, a CPU with AMX or AVX512-BF16), else float32.
-        compile: Compile the model when it is loaded, for long runs: takes a minute or two, and a
-            C++ compiler.
+        compile_model: Compile it when it is loaded, which takes a minute or two and a C++
+            compiler; may gain in long runs.
         cache: Where scores and extracted audio are kept between runs; by default the deployment's
             variable tag_videos_cache, else a folder in the user's cache directory.
         keep: What a video leaves in the cache: tags is what the model said of it, clips all of the
@@ -172,7 +172,7 @@ def tag_videos(
                 batch_size,
                 parse_windows(windows),
                 retry_failed,
-                compile,
+                compile_model,
             )
             fields = Fields(
                 video_key,

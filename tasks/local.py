@@ -32,7 +32,7 @@ class LocalExecutor:
 
     def start(self, tagger: Tagger) -> None:
         self._started, self._computes_on = time.monotonic(), tagger.computes_on
-        if tagger.compile:
+        if tagger.compile_model:
             self._loads = "its weights and compilation"
         tagger.start_loading()  # the first unit is extracted meanwhile
 

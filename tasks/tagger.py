@@ -32,7 +32,7 @@ class TaggerRequest:
         batch_size: clips at a time; None is what fills the device.
         windows: how much of a video is heard.
         retry_failed: decode also what is known to fail.
-        compile: compile the model for this batch size, where that can be done.
+        compile_model: compile it for this batch size, where that can be done.
     """
 
     checkpoint: CheckpointId
@@ -42,7 +42,7 @@ class TaggerRequest:
     batch_size: int | None = None
     windows: Windows = "start"
     retry_failed: bool = False
-    compile: bool = False
+    compile_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Tagger:
         batch_size: clips at a time; changes no answer.
         computes_on: the device and the number format in words: ``CPU, bfloat16``.
         retry_failed: whether what is known to fail is decoded again; changes no answer.
-        compile: whether the model is compiled; changes no answer but for rounding.
+        compile_model: whether it is compiled; changes no answer but for rounding.
     """
 
     checkpoint: Checkpoint
@@ -69,7 +69,7 @@ class Tagger:
     batch_size: int
     computes_on: str
     retry_failed: bool = False
-    compile: bool = False
+    compile_model: bool = False
 
     @classmethod
     def find(cls, request: TaggerRequest) -> Self:
@@ -93,7 +93,7 @@ class Tagger:
             request.batch_size or choose_batch_size(device),
             describe(device, dtype),
             request.retry_failed,
-            request.compile,
+            request.compile_model,
         )
 
     @property
@@ -136,5 +136,5 @@ class Tagger:
     def _classifier(self) -> "Classifier":
         from tasks.model.classifier import load_classifier
 
-        size = self.batch_size if self.compile else None
+        size = self.batch_size if self.compile_model else None
         return load_classifier(self.checkpoint, self.device, self.dtype, size)

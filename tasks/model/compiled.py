@@ -44,13 +44,12 @@ class CompiledModel:
     def _compile(self, batch: torch.Tensor) -> None:
         """Compute a batch, which compiles the model for its size."""
         size, started = len(batch), time.monotonic()
-        log.info(
-            "compiling the model for batches of %d: takes a minute or two the first time on this"
-            " machine",
-            size,
-        )
+        log.info("compiling the model for batches of %d: takes a minute or two", size)
+        from torch._inductor.utils import fresh_cache  # a second, which only compiling costs
+
         try:
-            _logits(self._compiled, batch)
+            with fresh_cache():  # else PyTorch loads pickles and runs code from a folder of /tmp
+                _logits(self._compiled, batch)
         except torch.OutOfMemoryError:
             raise  # of a batch that is too large
         except Exception as error:  # noqa: BLE001 - what torch raises here has no one base

@@ -153,7 +153,7 @@ class RayExecutor:
             self._lifeline,
             self._say,
         )
-        if tagger.compile:
+        if tagger.compile_model:
             self._say("each process with the model compiles it first, which takes a minute or two")
         for one in self._actors:
             self._pool.add(one)

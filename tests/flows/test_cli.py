@@ -140,7 +140,7 @@ def test_compiling_is_told_and_changes_no_tag(
     monkeypatch.setenv("CXX", compiler)
     shutil.copytree(DEMO / "videos", tmp_path / "videos")
     manifest = Path(shutil.copy(DEMO / "manifest.jsonl", tmp_path))
-    options = ("--hf-ast", DEMO_MODEL, "--no-cache", "--compile")
+    options = ("--hf-ast", DEMO_MODEL, "--no-cache", "--compile-model")
     done = command("manifest.jsonl", *options, cwd=tmp_path, api=api)
     assert done.returncode == 0, done.stderr
     begun = done.stderr.index("compiling the model for batches of 8")
