@@ -176,8 +176,8 @@ def test_duckdb_and_pandas_read_the_fields_of_every_format(tmp_path: Path) -> No
     assert [len(row[2]) for row in expected] == [1, 3, 0]
     assert [scores == [] for scores in expected[1][2]] == [False, True, False]
     frames = {
-        "m.jsonl": pd.read_json(tmp_path / "m.jsonl", lines=True),
-        "m.json": pd.read_json(tmp_path / "m.json"),
+        "m.jsonl": pd.read_json(tmp_path / "m.jsonl", lines=True, precise_float=True),
+        "m.json": pd.read_json(tmp_path / "m.json", precise_float=True),
         "m.csv": pd.read_csv(tmp_path / "m.csv"),
         "m.parquet": pd.read_parquet(tmp_path / "m.parquet"),
     }
