@@ -25,6 +25,7 @@ MODEL = str(DEMO / "model")
 WIDTH = 84
 # The addresses of fonts on a server of others: what shows the picture has one of its own.
 SVG_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+OUTSIDE = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
 
 
 def prepare(folder: Path) -> Path:
@@ -36,57 +37,49 @@ def prepare(folder: Path) -> Path:
     return manifest
 
 
+def run(*command: str, env: dict[str, str], cwd: Path = ROOT) -> str:
+    """Run a command outside of any Prefect server; return what it prints."""
+    done = subprocess.run(command, env=OUTSIDE | env, cwd=cwd, stdout=subprocess.PIPE, text=True)
+    return done.stdout
+
+
 def draw_terminal(folder: Path) -> None:
     """Run the command line as on a terminal, and keep what it prints."""
     prepare(folder)
     typed = ["tag-videos", "manifest.jsonl", "--hf-ast", "demo/model"]
     (folder / "demo").symlink_to(DEMO)
-    as_terminal = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "COLUMNS": str(WIDTH)}
-    outside = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name(typed[0])), *typed[1:], "--cache", "cache"],
-        cwd=folder,
-        env=outside | as_terminal | {"PREFECT_HOME": str(folder / "home")},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    env = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "COLUMNS": str(WIDTH)}
+    program = str(Path(sys.executable).with_name(typed[0]))
+    env["PREFECT_HOME"] = str(folder / "home")
+    printed = run(program, *typed[1:], "--cache", "cache", cwd=folder, env=env)
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True)
         console.print(f"[bold green]$[/] {' '.join(typed)}", highlight=False)
-        console.print(Text.from_ansi(done.stdout), soft_wrap=False)
+        console.print(Text.from_ansi(printed), soft_wrap=False)
         console.save_svg(str(DEMO / "terminal.svg"), title="tag-videos", code_format=SVG_FORMAT)
 
 
 def draw_ui(folder: Path) -> None:
     """Bring up what ``make up`` brings up, run the deployment, and photograph the run's page."""
-    manifest = prepare(folder)
+    manifest, state = prepare(folder), folder / "state"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    state = folder / "state"
-    outside = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
     home = {"PREFECT_API_URL": f"{url}/api", "PREFECT_HOME": str(state / "prefect")}
     local = [sys.executable, str(ROOT / "deployments" / "local.py")]
-    subprocess.run([*local, "up", "--state", state, "--port", str(port)], env=outside, check=True)
+    subprocess.run([*local, "up", "--state", state, "--port", str(port)], env=OUTSIDE, check=True)
     try:
         parameters = {"manifests": [str(manifest)], "hf_ast": MODEL, "cache": str(folder / "cache")}
-        run = subprocess.run(
-            [
-                *(sys.executable, "-m", "prefect", "deployment", "run", "tag-videos/on-demand"),
-                *("--flow-run-name", "tag-the-demo", "--watch"),
-                *("--params", json.dumps(parameters)),
-            ],
-            env=outside | home,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
+        printed = run(
+            *(sys.executable, "-m", "prefect", "deployment", "run", "tag-videos/on-demand"),
+            *("--flow-run-name", "tag-the-demo", "--watch", "--params", json.dumps(parameters)),
+            env=home,
         )
-        [run_id] = re.findall(r"UUID: (\S+)", run.stdout)
+        [run_id] = re.findall(r"UUID: (\S+)", printed)
         photograph(f"{url}/runs/flow-run/{run_id}", DEMO / "ui.png")
     finally:
-        subprocess.run([*local, "down", "--state", state], env=outside, check=True)
+        subprocess.run([*local, "down", "--state", state], env=OUTSIDE, check=True)
 
 
 def photograph(url: str, picture: Path) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,14 +15,15 @@ DEMO = Path(__file__).parent
 FLOW = DEMO.parent / "flows" / "tag.py"
 
 NEXT = {
-    "tag-videos MANIFEST.jsonl --hf-ast demo/model": "your manifest, the demo model",
-    "tag-videos MANIFEST.jsonl": "the default model (346 MB, fetched once)",
-    "tag-videos --help": "all options",
+    ".venv/bin/tag-videos MANIFEST.jsonl --hf-ast demo/model": "your manifest, the demo model",
+    ".venv/bin/tag-videos MANIFEST.jsonl": "the default model (346 MB, fetched once)",
+    ".venv/bin/tag-videos --help": "all options",
+    "make up": "a server with its UI, and nightly runs",
 }
 
 
-def tag(manifest: Path, cache: Path) -> dict[str, Any]:
-    """Run the flow as a user would; its summary."""
+def tag(manifest: Path, cache: Path) -> str:
+    """Run the flow as a user would; return a sentence about it."""
     options = ["--hf-ast", str(DEMO / "model"), "--cache", str(cache), "--json"]
     # Quiet, since the result is shown below; a warning would still be seen.
     quiet = {"PREFECT_LOGGING_LEVEL": "WARNING", "DO_NOT_TRACK": "1"}
@@ -34,8 +34,11 @@ def tag(manifest: Path, cache: Path) -> dict[str, Any]:
         check=True,
         text=True,
     )
-    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return summary
+    summary = json.loads(done.stdout.splitlines()[-1])
+    return (
+        f"Samples tagged: {summary['tagged']}; tagged before: {summary['skipped']}; "
+        f"{summary['videos']} videos in {summary['seconds']:.1f} s."
+    )
 
 
 def show(manifest: Path, console: Console) -> None:
@@ -59,20 +62,12 @@ def main() -> None:
         console.print("the seconds are the start of a temporary Prefect server, twice.")
         first = tag(manifest, folder / "cache")
         show(manifest, console)
-        console.print(
-            f"Samples tagged: {first['tagged']}; tagged before: {first['skipped']}; "
-            f"{first['videos']} videos in {first['seconds']:.1f} s."
-        )
+        console.print(first)
         console.print("Again, to see that nothing is left to do ...")
-        second = tag(manifest, folder / "cache")
-        console.print(
-            f"Samples tagged: {second['tagged']}; tagged before: {second['skipped']}; "
-            f"{second['videos']} videos in {second['seconds']:.1f} s."
-        )
+        console.print(tag(manifest, folder / "cache"))
     console.print("\nWhat to type next:")
     for command, what in NEXT.items():
-        console.print(f"  [bold].venv/bin/{command}[/]\n      {what}")
-    console.print("  [bold]make up[/]\n      a server with its UI, and nightly runs")
+        console.print(f"  [bold]{command}[/]\n      {what}")
 
 
 if __name__ == "__main__":

@@ -2,5 +2,5 @@
 
 Read in this order: ``sound`` (units and primitives), ``channel`` (what a recording does to a
 sound), ``voice`` and ``speech``, ``composer`` and ``instruments`` (music), ``noises`` (the rest),
-``bank`` (log-mel spectrograms on disk), ``scenes`` (random mixes), ``network`` (the model).
+``bank`` (log-mel spectrograms), ``scenes`` (random mixes), ``network`` (the model).
 """

@@ -1,23 +1,24 @@
-"""The bank: log-mel spectrograms of thousands of synthesised clips, kept on disk.
+"""The bank: log-mel spectrograms of thousands of synthesised clips.
 
 Each clip has a generator of its own, seeded by (kind, index), so the bank does not depend on the
-number of processes nor on the order in which they work. Spectrograms are those of
-``ASTFeatureExtractor`` before padding and scaling: Kaldi's filter bank, frames of 25 ms every
-10 ms, mean removed, pre-emphasis, Hann window, 128 mel bins, natural logarithm with a floor.
+number of processes nor on the order in which they work. Spectrograms are those of the checkpoints
+that the flow runs, before they are normalised.
 """
 
-import os
 import warnings
 import zlib
 from collections.abc import Callable
 from multiprocessing import get_context
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from transformers.audio_utils import mel_filter_bank, window_function
+from transformers import ASTFeatureExtractor
 
+from tasks.audio.clip import Window, make_clip
+from tasks.model.batch import Batch
+from tasks.model.features import ENERGY_FLOOR, LogMelFeatures
 from training import noises
 from training.instruments import music_clip
 from training.sound import CLIP_SAMPLES, SAMPLE_RATE, Rng, Signal
@@ -31,36 +32,15 @@ SYNTHESISERS: dict[str, Callable[[Rng], Signal]] = {
     "noise": noises.noise_clip,
     "sine": noises.sine_clip,
     "beep": noises.beep_clip,
-    "rain": noises.rain_clip,
-    "applause": noises.applause_clip,
-    "bell": noises.bell_clip,
-    "dog": noises.dog_clip,
-    "engine": noises.engine_clip,
-    "impact": noises.impact_clip,
+    "other": noises.other_clip,
 }
-FRAME, HOP, FFT_SIZE, MEL_BINS, PREEMPHASIS = 400, 160, 512, 128, 0.97
-CLIP_FRAMES = 1 + (CLIP_SAMPLES - FRAME) // HOP
-PATCH_FRAMES = 16
-LOG_FLOOR = float(np.log(np.finfo(np.float32).eps))
-CHUNK = 25  # clips in a file
+FRAMES, MEL_BINS, PATCH_FRAMES = 1024, 128, 16
+LOG_FLOOR = float(np.log(ENERGY_FLOOR))
+CPU = torch.device("cpu")
 
-with warnings.catch_warnings():
-    # The lowest of 128 filters are narrower than a bin of the spectrum: so they are in AST.
-    warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
-    MEL_FILTERS = mel_filter_bank(
-        FFT_SIZE // 2 + 1, MEL_BINS, 20, SAMPLE_RATE / 2, SAMPLE_RATE,
-        norm=None, mel_scale="kaldi", triangularize_in_mel_space=True,
-    )  # fmt: skip
-WINDOW = window_function(FRAME, "hann", periodic=False)
-
-
-def log_mel(x: Signal) -> LogMel:
-    """``[frames, 128]`` of a signal at 16 kHz; a clip of 10.24 s has 1,022 frames."""
-    frames = np.lib.stride_tricks.sliding_window_view(x, FRAME)[::HOP]
-    frames = frames - frames.mean(axis=1, keepdims=True)
-    previous = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
-    power = np.abs(np.fft.rfft((frames - PREEMPHASIS * previous) * WINDOW, FFT_SIZE)) ** 2
-    return np.asarray(np.log(np.maximum(power @ MEL_FILTERS, np.exp(LOG_FLOOR))), dtype=np.float32)
+# The lowest of 128 filters are narrower than a bin of the spectrum: so they are in AST.
+warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
+MEL_FEATURES = LogMelFeatures(ASTFeatureExtractor(do_normalize=False), CPU)
 
 
 class Clips(NamedTuple):
@@ -76,35 +56,29 @@ Bank = dict[str, Clips]
 
 
 def synthesise(kind: str, index: int) -> Signal:
-    """Clip number ``index`` of a kind, always the same."""
-    return SYNTHESISERS[kind](np.random.default_rng([zlib.crc32(kind.encode()), index]))
+    """Make clip number ``index`` of a kind, always the same."""
+    return SYNTHESISERS[kind](Rng(zlib.crc32(kind.encode()), index))
 
 
-def make_bank(directory: Path, sizes: dict[str, int], processes: int) -> Bank:
-    """Synthesise what the directory lacks, then load it all."""
-    directory.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        (directory / f"v1-{kind}-{chunk:03d}.npy", kind, chunk)
-        for kind, size in sizes.items()
-        for chunk in range(-(-size // CHUNK))
-    ]
-    with get_context("spawn").Pool(processes) as pool:
-        pool.map(make_chunk, [job for job in jobs if not job[0].exists()], chunksize=1)
+def log_mel(x: Signal) -> LogMel:
+    """Return ``[1024, 128]`` of a clip, as the flow makes it."""
+    clip = make_clip([(SAMPLE_RATE, x.astype(np.float32))], Window(SAMPLE_RATE, CLIP_SAMPLES))
+    return np.asarray(MEL_FEATURES(Batch.stack([clip], CLIP_SAMPLES, CPU))[0])
+
+
+def synthesise_log_mel(job: tuple[str, int]) -> NDArray[np.float16]:
+    """Make a clip's spectrogram, in one of several processes."""
+    return np.maximum(log_mel(synthesise(*job)), LOG_FLOOR).astype(np.float16)
+
+
+def make_bank(sizes: dict[str, int], processes: int) -> Bank:
+    """Synthesise so many clips of each kind."""
     bank = {}
-    for kind, size in sizes.items():
-        spectra = np.concatenate([np.load(path) for path, of, _ in jobs if of == kind])[:size]
-        power = np.stack([np.exp(clip.astype(np.float32)).mean(axis=1) for clip in spectra])
-        columns = np.add.reduceat(power, np.arange(0, CLIP_FRAMES, PATCH_FRAMES), axis=1)
-        activity = columns / columns.sum(axis=1, keepdims=True)
-        bank[kind] = Clips(spectra, np.log(power.mean(axis=1) + 1e-9), activity)
+    with get_context("spawn").Pool(processes, torch.set_num_threads, (1,)) as pool:
+        for kind, size in sizes.items():
+            spectra = np.stack(pool.map(synthesise_log_mel, [(kind, n) for n in range(size)], 5))
+            power = np.stack([np.exp(clip.astype(np.float32)).mean(axis=1) for clip in spectra])
+            columns = power.reshape(size, -1, PATCH_FRAMES).sum(axis=2)
+            activity = columns / columns.sum(axis=1, keepdims=True)
+            bank[kind] = Clips(spectra, np.log(power.mean(axis=1) + 1e-9), activity)
     return bank
-
-
-def make_chunk(job: tuple[Path, str, int]) -> None:
-    """Write one file of the bank, whole or not at all."""
-    path, kind, chunk = job
-    clips = [log_mel(synthesise(kind, chunk * CHUNK + row)) for row in range(CHUNK)]
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        np.save(file, np.maximum(np.stack(clips), LOG_FLOOR).astype(np.float16))
-    temporary.replace(path)

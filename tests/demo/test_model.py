@@ -16,7 +16,7 @@ from tests.demo.conftest import DEMO
 pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filter")
 
 MODEL = DEMO / "model"
-SHA256 = "e38d9f9d041839c935b795f8ba9fea7119a2d399833de87894926fe9d55a547d"
+SHA256 = "8b02b6e78efd88dcdaeee53eacc53c5afbc307734b89c51334e41fc813d9a908"
 LABELS = ["Speech", "Music", "Silence", "Noise", "Sine wave", "Beep, bleep"]
 LARGEST = 2_500_000
 RATE = 16_000

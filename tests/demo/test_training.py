@@ -1,6 +1,5 @@
 """Making the model again: the same sounds from the same seeds, and a network that learns."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,9 @@ KINDS = (
     "noise",
     "sine",
     "beep",
-    "rain",
-    "applause",
-    "bell",
-    "dog",
-    "engine",
-    "impact",
+    "other",
 )
-CLIP_SAMPLES = 163_840
+CLIP_SAMPLES = 164_080
 
 
 def test_every_kind_of_sound_is_known(scripts: Path) -> None:
@@ -66,7 +60,7 @@ def test_log_mel_equals_the_feature_extractor(scripts: Path) -> None:
 
     features = (log_mel(sound) - MEAN) / (2 * STD)
 
-    np.testing.assert_allclose(features, expected[: len(features)], atol=1e-3)
+    np.testing.assert_allclose(features, expected, atol=2e-3)  # a clip has 16 bits
 
 
 def test_pictures_follow_the_sound(scripts: Path) -> None:
@@ -84,11 +78,11 @@ def test_pictures_follow_the_sound(scripts: Path) -> None:
 def test_a_few_steps_lower_the_loss(scripts: Path, tmp_path: Path) -> None:
     from training.bank import make_bank
     from training.network import Schedule, forward_columns, save, train
-    from training.scenes import LABELS, SceneMaker
+    from training.scenes import SceneMaker
     from transformers import AutoModelForAudioClassification
 
-    bank = make_bank(tmp_path / "bank", dict.fromkeys(KINDS, 10), processes=2)
-    schedule = replace(Schedule(), steps=40, batch_size=16, warm_up=10)
+    bank = make_bank(dict.fromkeys(KINDS, 10), processes=2)
+    schedule = Schedule(steps=40, batch_size=16, warm_up=10)
     network, losses = train(SceneMaker(bank, seed=0), schedule)
     save(network, tmp_path / "model")
     saved = AutoModelForAudioClassification.from_pretrained(tmp_path / "model").eval()
@@ -97,5 +91,5 @@ def test_a_few_steps_lower_the_loss(scripts: Path, tmp_path: Path) -> None:
     with torch.inference_mode():
         features = torch.randn(2, 1024, 128)
         columns = torch.arange(64).expand(2, -1)
-        ours = forward_columns(network, features, columns)[:, : len(LABELS)]
+        ours = forward_columns(network, features, columns)
         torch.testing.assert_close(saved(features).logits, ours)
