@@ -7,17 +7,13 @@ import pytest
 import torch
 from transformers import ASTFeatureExtractor
 
-# AST asks for more mel filters than its spectrum has bins at the low end.
-pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filter")
+pytestmark = [
+    pytest.mark.long,
+    # AST asks for more mel filters than its spectrum has bins at the low end.
+    pytest.mark.filterwarnings("ignore:At least one mel filter"),
+]
 
-KINDS = (
-    "speech",
-    "music",
-    "noise",
-    "sine",
-    "beep",
-    "other",
-)
+KINDS = ("speech", "music", "noise", "sine", "beep", "other")
 CLIP_SAMPLES = 164_080
 
 
@@ -28,7 +24,6 @@ def test_every_kind_of_sound_is_known(scripts: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes(scripts: Path, kind: str) -> None:
     from training.bank import synthesise
 
