@@ -26,20 +26,27 @@ READERS = 8
 
 
 class Counted:
-    """moto, and what was asked of it."""
+    """moto, with a count of its requests by kind, and of the bytes of their bodies."""
 
     def __init__(self) -> None:
         self.app = DomainDispatcherApplication(create_backend_app)
+        self.reset()
+
+    def reset(self) -> None:
         self.requests: Counter[str] = Counter()
+        self.received = self.sent = 0
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         is_listing = "list-type" in environ["QUERY_STRING"]
         self.requests["LIST" if is_listing else environ["REQUEST_METHOD"]] += 1
-        return self.app(environ, start_response)
+        self.received += int(environ.get("CONTENT_LENGTH") or 0)
+        for part in self.app(environ, start_response):
+            self.sent += len(part)
+            yield part
 
 
 def start_server() -> Counted:
-    """Run a server, and point this process at it."""
+    """Run a server, and point this process and its children at it."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = Counted()
     server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -71,7 +78,7 @@ def main() -> None:
         client.put_object(Bucket="bench", Key=key, Body=line.encode() * SAMPLES)
     print(f"{'':26} {'manifests':>9} {'samples':>8} {'seconds':>8} {'requests':>9}  by kind")
     for title, pattern in (("folder", "manifests"), ("glob", "manifests/**/*.jsonl")):
-        app.requests.clear()
+        app.reset()
         started = time.perf_counter()
         urls = [found.url for found in list_manifests(f"s3://bench/{pattern}")]
         with ThreadPoolExecutor(READERS) as readers:

@@ -6,11 +6,9 @@ python benchmarks/manifests.py [--samples 1000000] [--megabytes 1000]
 
 import argparse
 import json
-import logging
 import multiprocessing
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +17,8 @@ from typing import Any
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
+from benchmarks.listing import start_server
 from tasks.manifests import Fields
 from tasks.manifests.files import open_manifest
 from tasks.merge import merge
@@ -88,36 +85,6 @@ def write_large(path: Path, megabytes: int) -> None:
             videos = [[f"videos/{os.urandom(6).hex()}.mp4"] for _ in range(group)]
             texts = [os.urandom(500).hex() for _ in range(group)]
             writer.write_table(pa.table([videos, texts], schema=schema))
-
-
-class Counted:
-    """moto, and what was sent there and back."""
-
-    def __init__(self) -> None:
-        self.app = DomainDispatcherApplication(create_backend_app)
-        self.requests = self.received = self.sent = 0
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        self.requests += 1
-        self.received += int(environ.get("CONTENT_LENGTH") or 0)
-        for part in self.app(environ, start_response):
-            self.sent += len(part)
-            yield part
-
-
-def start_server() -> Counted:
-    """Run a server, and point this process and its children at it."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    app = Counted()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    return app
 
 
 def write_anew(path: str) -> int:
@@ -214,10 +181,12 @@ def run_on_s3(path: Path) -> None:
     client.create_bucket(Bucket="bench")
     client.upload_file(str(path), "bench", "m.parquet")
     for title, work in (("plan", plan), ("merge", merge_tags)):
-        app.requests = app.received = app.sent = 0
+        app.reset()
         run(f"{title} .parquet on S3", work, path, "s3://bench/m.parquet")
         read, written = app.sent / 1e6, app.received / 1e6
-        print(f"{'':10} {app.requests} requests, {read:.2f} MB read, {written:.2f} MB written")
+        print(
+            f"{'':10} {app.requests.total()} requests, {read:.2f} MB read, {written:.2f} MB written"
+        )
 
 
 if __name__ == "__main__":
