@@ -1,11 +1,11 @@
-"""The executor that does the work of units on a Ray cluster.
+"""The executor that extracts and tags units on a Ray cluster.
 
 Imported with ``--ray`` only: Ray is an extra of the package.
 """
 
 import os
 
-# A call that comes too late, after the cluster was left, would start another on this machine.
+# Otherwise a call after the disconnection would start a new cluster on this machine.
 os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 
 from tasks.on_ray.executor import RayExecutor

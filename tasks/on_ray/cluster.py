@@ -1,4 +1,4 @@
-"""The machines of a Ray cluster, and how their cores and GPUs are shared out."""
+"""List the machines of a Ray cluster, and share out their cores and GPUs."""
 
 import os
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from tasks.shown import shown
 CORES_VARIABLE = "VIDEO_AUDIO_TAGS_UNIT_CORES"
 """The environment variable that says how many cores extract a unit."""
 
-# Feeding a GPU takes a core, and a little.
+# Feeding a GPU takes a little more than one core.
 _CORES_PER_GPU = 2.0
 _CORES_PER_UNIT = 4
-# A model of AST's size keeps so many cores busy; with more, threads wait for each other.
+# A model of AST's size keeps this many cores busy; with more, threads wait for each other.
 _CORES_PER_CPU_TAGGER = 8
 
 
-_list_nodes: Any = ray.nodes  # it has no types
+_list_nodes: Any = ray.nodes  # untyped
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Machine:
     """A machine of the cluster as Ray lists it.
 
     Attributes:
-        node: Ray's name for it.
+        node: Ray's id of it.
         address: its host.
-        cores, gpus: that Ray may use.
+        cores, gpus: how many Ray may use.
     """
 
     node: str
@@ -40,7 +40,7 @@ class Machine:
 
 
 def machines() -> list[Machine]:
-    """List the machines that are up and may work."""
+    """List the machines that are up and have a core or GPU for Ray."""
     found = [
         Machine(
             node["NodeID"],
@@ -56,13 +56,13 @@ def machines() -> list[Machine]:
 
 @dataclass(frozen=True)
 class Shares:
-    """How a cluster is shared out among extraction and tagging.
+    """How a cluster is shared out between extraction and tagging.
 
     Attributes:
-        taggers: processes with the model: one for each GPU, or for every so many cores.
-        tagger_gpus, tagger_cores: of each of them.
+        taggers: processes with the model: one for each GPU, or for each block of cores.
+        tagger_gpus, tagger_cores: GPUs and cores of each such process.
         extractors: units that are extracted at a time.
-        unit_cores: that the extraction of a unit uses.
+        unit_cores: cores that the extraction of a unit uses.
     """
 
     taggers: int
@@ -73,18 +73,19 @@ class Shares:
 
     @property
     def units_in_flight(self) -> int:
-        """For each tagger one that is tagged and one that waits for it; those being extracted."""
+        """Units at a time: for each tagger one being tagged and one waiting, and the extracted."""
         return 2 * self.taggers + self.extractors
 
 
 def share_out(machines: Sequence[Machine], device: str) -> Shares:
-    """Share the machines out.
+    """Share the machines out between extraction and tagging.
 
     Args:
-        device: that the user asks for; ``cpu`` leaves the GPUs alone.
+        machines: the machines of the cluster.
+        device: the device that the user asks for; ``cpu`` uses no GPU.
 
     Raises:
-        ConfigurationError: they do not suffice.
+        ConfigurationError: there is no core, or no GPU though one was asked for.
     """
     if not any(machine.cores for machine in machines):
         raise ConfigurationError("No machine of the Ray cluster offers a core.")
@@ -95,9 +96,9 @@ def share_out(machines: Sequence[Machine], device: str) -> Shares:
 
 
 def _with_gpus(machines: Sequence[Machine]) -> Shares:
-    # Half of a machine's cores extract, however few they are.
+    # At least half of a machine's cores extract, however few they are.
     with_gpu = [machine for machine in machines if machine.gpus]
-    per_gpu = min(_CORES_PER_GPU, *(one.cores / one.gpus / 2 for one in with_gpu), _CORES_PER_GPU)
+    per_gpu = min([_CORES_PER_GPU, *(one.cores / one.gpus / 2 for one in with_gpu)])
     free = [machine.cores - machine.gpus * per_gpu for machine in machines]
     cores = _unit_cores(default=_CORES_PER_UNIT, largest=max(free))
     extractors = sum(int(left // cores) for left in free)
@@ -107,7 +108,7 @@ def _with_gpus(machines: Sequence[Machine]) -> Shares:
 def _on_cores(machines: Sequence[Machine]) -> Shares:
     largest = max(machine.cores for machine in machines)
     block = min(_CORES_PER_CPU_TAGGER, largest)
-    # Tagging a video costs many times what its extraction does.
+    # The tagging of a video costs many times as much as its extraction.
     cores = _unit_cores(default=1, largest=largest / 2 if largest <= 1 else largest - 1)
     tagger_cores = max(1.0, block - cores) if largest > 1 else largest / 2
     taggers = sum(int(machine.cores // block) for machine in machines)
@@ -116,7 +117,7 @@ def _on_cores(machines: Sequence[Machine]) -> Shares:
 
 
 def _unit_cores(default: int, largest: float) -> float:
-    """Return how many cores extract a unit: as the user says, or what there is for it."""
+    """Return how many cores extract a unit: the user's number, or the default up to ``largest``."""
     asked = os.environ.get(CORES_VARIABLE)
     if asked is None:
         return min(default, largest)

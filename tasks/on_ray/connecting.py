@@ -1,4 +1,4 @@
-"""Connecting this process to a Ray cluster, or a sentence that says why it cannot be."""
+"""Connect this process to a Ray cluster, or say in one sentence why that is not possible."""
 
 import os
 import re
@@ -19,26 +19,26 @@ from tasks.on_ray import trial
 from tasks.on_ray.reach import reach
 from tasks.shown import shown
 
-# A busy machine needs long; what is no head of a cluster has been refused before.
+# A busy machine needs long; an address without a head is refused before this wait.
 _TRIAL_SECONDS = 60.0
-_GLANCE_SECONDS = 0.1
-# What Ray logs while it tries again and again, and what that means.
+_POLL_SECONDS = 0.1
+# What Ray logs while it retries in vain, and what that means.
 _HOPELESS = {
     "InvalidAuthToken": "InvalidAuthToken",
-    "rpc_code: 12": "what answers there is another server than a head's",
+    "rpc_code: 12": "the server that answers there is not the head of a cluster",
 }
 
-_find_head: Any = services.canonicalize_bootstrap_address_or_die  # it has no types
+_find_head: Any = services.canonicalize_bootstrap_address_or_die  # untyped
 
 
 def connect(address: str) -> None:
-    """Connect this process to the cluster at ``HOST:PORT``, to the one of this machine (``auto``),
-    or to a new one of this machine alone (``local``).
+    """Connect this process to the cluster at ``HOST:PORT``, to the one that this machine is part of
+    (``auto``), or to a new one on this machine alone (``local``).
 
     Raises:
-        ConfigurationError: there is none, or it runs another version.
+        ConfigurationError: there is no such cluster, or it runs another version of Ray or Python.
     """
-    # Whoever starts Ray here was not asked whether it may report home.
+    # The user was not asked for consent to Ray's usage statistics.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address.startswith("ray://"):
         raise ConfigurationError(
@@ -50,14 +50,14 @@ def connect(address: str) -> None:
             f"{shown(address)} is no address of a Ray cluster: use local, auto or HOST:PORT."
         )
     head = address if address == "local" else _try(address)
-    # It takes SIGTERM for itself, and a run that is cancelled would end as Crashed.
+    # ray.init replaces the handler of SIGTERM, and a cancelled run would end as Crashed.
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             head,
             log_to_driver=False,
             configure_logging=False,
-            # A cluster that lives as long as this run needs none.
+            # A cluster that ends with this run needs none.
             include_dashboard=False if address == "local" else None,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -68,17 +68,17 @@ def connect(address: str) -> None:
 
 
 def _try(address: str) -> str:
-    """Return where the head of a cluster is, having connected to it once."""
+    """Return the address of a cluster's head, after a child process has connected to it once."""
     try:
         head = str(_find_head(address)) if address == "auto" else address
     except ConnectionError as error:
         raise ConfigurationError(_refusal(address, str(error))) from error
     if wrong := reach(head):
         raise ConfigurationError(_refusal(address, wrong))
-    # Not as a module: its package imports much more than it needs.
+    # Not as a module: its package would import much more than the trial needs.
     command = [sys.executable, "-P", trial.__file__, head]
     path = os.pathsep.join(filter(None, sys.path))
-    # So that it says by itself, in time, that no machine of the cluster is this one.
+    # With this limit Ray itself says, in time, that this machine is not part of the cluster.
     limits = {"RAY_gcs_server_request_timeout_seconds": "5", "PYTHONPATH": path}
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -104,7 +104,7 @@ def _try(address: str) -> str:
 
 
 def _wait(tried: "subprocess.Popen[str]", log: Path) -> str:
-    """Wait until the trial has ended, or return why it need not be waited for."""
+    """Wait until the trial has ended; return why, if it is not worth waiting for."""
     deadline = time.monotonic() + _TRIAL_SECONDS
     while tried.poll() is None:
         logged = log.read_text(errors="replace")
@@ -113,7 +113,7 @@ def _wait(tried: "subprocess.Popen[str]", log: Path) -> str:
                 return meaning
         if time.monotonic() > deadline:
             return f"nothing answers there as Ray does within {_TRIAL_SECONDS:g} seconds"
-        time.sleep(_GLANCE_SECONDS)
+        time.sleep(_POLL_SECONDS)
     return ""
 
 

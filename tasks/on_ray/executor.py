@@ -1,4 +1,4 @@
-"""The executor itself: what the flow calls, from its own process."""
+"""The executor that the flow calls, in the process of the flow."""
 
 import math
 import os
@@ -32,34 +32,33 @@ GPU_UNIT = 1_024
 
 CPU_UNIT = 64
 _MIN_UNIT = 4
-# Of a video of ten minutes.
+# Windows in a video of ten minutes.
 _WINDOWS_OF_ALL = 60
-# Units for each tagger at the least, so that a small run has work for all of them.
+# At least so many units for each tagger, so that a small run has work for all taggers.
 _UNITS_EACH = 4
 
 _WATCH_SECONDS = 5.0
 _LEAVE_SECONDS = 10.0
-# A machine of the cheap kind may be taken away again and again.
+# A spot machine may be taken away again and again.
 _RETRIES = 10
 
-# Of the driver's environment, what decides where and as whom the stores are asked. Not what names a
-# file or a profile: those differ from machine to machine.
+# Variables of the driver's environment with the stores' addresses and keys. Not the ones that name
+# a file or a profile: these differ between machines.
 _STORES = (
     "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
     "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_TOKEN",
 )  # fmt: skip
 
-# Its types have no room for the options of a class.
-_remote: Any = ray.remote
+_remote: Any = ray.remote  # its types do not allow the options of a class
 
 
 @dataclass
 class StoredUnit(ExtractedUnit):
-    """An extracted unit whose clips are in Ray's object store; here is what is known of them.
+    """An extracted unit whose clips are in Ray's object store; here is everything else.
 
     Attributes:
-        stored: Ray's references to the unit with its clips; several when it took several tries.
+        stored: Ray's references to the unit with its clips; several if it took several tries.
     """
 
     stored: list["ObjectRef[ExtractedUnit]"] = field(default_factory=list)
@@ -78,8 +77,8 @@ class RayExecutor:
 
     Args:
         address: ``local``, ``auto`` or ``HOST:PORT``.
-        cache: what is kept between runs; None keeps nothing.
-        say: takes what there is to say of the cluster, in sentences.
+        cache: the cache; None keeps nothing between runs.
+        say: is called with each message about the cluster.
 
     Raises:
         ConfigurationError: there is no such cluster.
@@ -93,11 +92,11 @@ class RayExecutor:
 
     def find(self, request: TaggerRequest) -> Tagger:
         folder = Path(request.checkpoint.hf_ast)
-        if folder.is_dir():  # a relative one means nothing elsewhere
+        if folder.is_dir():  # a relative path means nothing elsewhere
             named = replace(request.checkpoint, hf_ast=str(folder.absolute()))
             request = replace(request, checkpoint=named)
         self._device, self._machines = request.device, machines()
-        self._lifeline.beat()  # nobody has listened while the manifests were read
+        self._lifeline.beat()  # the head was not asked while the manifests were read
         self._shares = share_out(self._machines, request.device)
         stores = {name: os.environ[name] for name in _STORES if name in os.environ}
         cache = self._cache
@@ -110,16 +109,16 @@ class RayExecutor:
         model = request.checkpoint.hf_ast
         inspect_machines(self._machines, self._work, self._cache, model, self._lifeline)
         if self._cache:
-            # It only answers questions: any of them may be asked again.
+            # Its calls only read, so that any of them may be repeated.
             index = _remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=8)
             self._work = replace(self._work, index=index(ScoreIndex).remote())
         return self._ask_model(request)
 
     def _ask_model(self, request: TaggerRequest) -> Tagger:
-        """Start the actors; the first that is up says what the model is."""
+        """Start the actors, and ask the first that is up for the model."""
         shares = self._shares
-        # A restart counts nothing: the machine may come back again and again. A call that dies with
-        # its actor is made by the pool, on another: Ray would wait for the lost GPU.
+        # Restarts are not limited: a machine may come back again and again. The pool repeats a call
+        # that dies with its actor on another one; Ray would wait for the lost GPU.
         self._actor = _remote(
             num_gpus=shares.tagger_gpus,
             num_cpus=shares.tagger_cores,
@@ -136,9 +135,9 @@ class RayExecutor:
 
     def start(self, tagger: Tagger) -> None:
         shares = self._shares
-        self._lifeline.beat()  # nor since the model was found, where they were read after that
+        self._lifeline.beat()  # nor since the model was found, if they were read after that
         self._tagger, self._stored_tagger = tagger, ray.put(tagger)
-        # The scores depend on none of this, and it is heavy.
+        # Extraction does not need the feature extractor, which is large.
         self._settings = replace(tagger, checkpoint=replace(tagger.checkpoint, extractor=None))
         self._extract = _remote(
             num_cpus=shares.unit_cores,
@@ -167,15 +166,15 @@ class RayExecutor:
     def unit_size(self, tagger: Tagger, videos: int) -> int:
         share = math.ceil(videos / (_UNITS_EACH * self._shares.taggers))
         largest = GPU_UNIT if self._shares.tagger_gpus else CPU_UNIT
-        # Several windows of a video are so many clips in the store.
+        # Each window of a video is a clip in the store.
         each = {"start": 1, "all": _WINDOWS_OF_ALL}.get(str(tagger.windows)) or int(tagger.windows)
         return max(_MIN_UNIT, min(largest // each, share))
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
         with self._slots, _ray_errors("extracts"):
             extract = partial(self._extract.remote, self._work, urls, self._settings)
-            told, stored = self._lifeline.ask(extract)
-            unit, seconds = self._lifeline.wait(told)
+            for_driver, stored = self._lifeline.ask(extract)
+            unit, seconds = self._lifeline.wait(for_driver)
         self._extracting += seconds
         return StoredUnit(unit.known, unit.extracted, unit.failed, unit.unkept, [stored])
 
@@ -188,8 +187,8 @@ class RayExecutor:
                 lambda actor: actor.tag.remote(self._work, self._stored_tagger, *unit.stored)
             )
         self._tagging += seconds
-        told = {one.url for one in unit.failed}
-        failed = [one for one in tagged.failed if one.url not in told]
+        reported = {one.url for one in unit.failed}
+        failed = [one for one in tagged.failed if one.url not in reported]
         return TaggedUnit(tagged.scores, failed, tagged.unkept)
 
     def describe(self) -> str:
@@ -202,16 +201,15 @@ class RayExecutor:
         )
 
     def _describe_machines(self) -> str:
-        taggers = self._shares.taggers
+        machines, taggers = len(self._machines), self._shares.taggers
         what = "GPU" if self._shares.tagger_gpus else "tagging process"
         plural = "es" if what.endswith("s") else "s"
-        machines = len(self._machines)
         return (
             f"{machines} machine{'s' * (machines != 1)}, {taggers} {what}{plural * (taggers != 1)}"
         )
 
     def _watch(self) -> None:
-        """Look now and then who is there: machines that join are used, a dead head ends the run."""
+        """Ask for the machines every few seconds: use those that join, note that the head lives."""
         while not self._lifeline.closed:
             with suppress(RayError, TaggingError, OSError):
                 there = machines()
@@ -225,25 +223,25 @@ class RayExecutor:
             time.sleep(_WATCH_SECONDS)
 
     def close(self) -> None:
-        """End what is under way, and leave the cluster."""
+        """Refuse further calls, and leave the cluster: Ray ends the run's tasks and actors."""
         self._lifeline.close()
-        # On a thread, since it waits for a head that has died. Ray ends the run's tasks and actors.
+        # On a thread, since it would wait for a head that has died.
         leaving = threading.Thread(target=ray.shutdown, name="leave cluster", daemon=True)
         leaving.start()
         leaving.join(_LEAVE_SECONDS)
 
 
 def busy(tagging: float, extracting: float) -> str:
-    """Say how busy both stages were, as shares of their time, and which the other waited for."""
-    slower = "tagging" if tagging > extracting else "extraction"
-    # Neither: units do not come as fast as they could be worked on.
-    waited_for = slower if max(tagging, extracting) > 0.5 else "the run's own process"
+    """Say how busy both stages were, as shares of their time, and what the run waited for."""
+    waited_for = "tagging" if tagging > extracting else "extraction"
+    if max(tagging, extracting) <= 0.5:  # units come more slowly than they could be worked on
+        waited_for = "the run's own process"
     return f"tagging {tagging:.0%} busy, extraction {extracting:.0%}, waited for {waited_for}"
 
 
 @contextmanager
 def _ray_errors(what: str) -> Iterator[None]:
-    """Translate what Ray raises for a call: the machinery failed, not the videos."""
+    """Translate Ray's errors in the block: a process was lost, the videos are not at fault."""
     try:
         yield
     except RayError as error:

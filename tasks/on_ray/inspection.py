@@ -1,4 +1,4 @@
-"""What every machine of a cluster must have, asked before the first video: a sentence each."""
+"""Check before the first video that every machine of a cluster has what the run needs."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -21,10 +21,14 @@ from tasks.shown import shown, shown_url
 def inspect_machines(
     machines: Sequence[Machine], work: Work, cache: Cache | None, model: str, lifeline: Lifeline
 ) -> None:
-    """Ask all machines at the same time.
+    """Inspect all machines at the same time.
 
     Args:
+        machines: the machines of the cluster.
+        work: the settings of the run.
+        cache: the cache, which all machines must see.
         model: the checkpoint as the user names it.
+        lifeline: tells whether it is worth waiting.
 
     Raises:
         ConfigurationError: one lacks what the run needs.
@@ -38,8 +42,8 @@ def inspect_machines(
             asked.append(
                 (machine, ask.options(scheduling_strategy=there).remote(work, probe, model))
             )
-        said = [(machine, _answer(machine, reference, lifeline)) for machine, reference in asked]
-    for machine, inspected in said:
+        answers = [(machine, _answer(machine, reference, lifeline)) for machine, reference in asked]
+    for machine, inspected in answers:
         if inspected.code != code_fingerprint():
             raise ConfigurationError(
                 f"The machine {machine.address} has another version of this package: install the"
@@ -50,7 +54,7 @@ def inspect_machines(
                 f"The machine {machine.address} does not see the cache {shown_url(cache.url)}: name"
                 " one that all machines share by --cache, or use --no-cache."
             )
-    _require_one_model([one for one in said if one[0].gpus] or said, model)
+    _require_one_model([one for one in answers if one[0].gpus] or answers, model)
 
 
 def _answer(machine: Machine, reference: "ObjectRef[Inspected]", lifeline: Lifeline) -> Inspected:
@@ -64,12 +68,12 @@ def _answer(machine: Machine, reference: "ObjectRef[Inspected]", lifeline: Lifel
         ) from error
 
 
-def _require_one_model(said: Sequence[tuple[Machine, Inspected]], model: str) -> None:
-    """Require a folder on each machine that tags; a model of the hub is fetched by each."""
-    with_model = [(machine, one.model) for machine, one in said if one.model]
+def _require_one_model(answers: Sequence[tuple[Machine, Inspected]], model: str) -> None:
+    """Require the same folder on each machine that tags; each downloads a model of the hub."""
+    with_model = [(machine, one.model) for machine, one in answers if one.model]
     if not with_model and not Path(model).is_dir():
         return
-    for machine, inspected in said:
+    for machine, inspected in answers:
         if inspected.model is None:
             raise ConfigurationError(
                 f"The model's folder {shown(model)} is not there on the machine {machine.address}."

@@ -1,4 +1,4 @@
-"""The processes with the model: a call goes to whichever is free, and to another if it dies."""
+"""Spread calls over the processes with the model, and repeat a call if its process dies."""
 
 import logging
 import threading
@@ -16,11 +16,11 @@ from tasks.on_ray.waiting import Lifeline, result
 
 log = logging.getLogger(__name__)
 
-# While one is computed, the clips of the next are fetched.
+# While one call is computed, the clips of the next one are fetched.
 _CALLS_EACH = 2
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 1.0
-_GLANCE_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 @dataclass(eq=False)
@@ -28,9 +28,9 @@ class _Member:
     """A process of the pool.
 
     Attributes:
-        actor: Ray's handle on it. Ray starts it again when it dies, wherever there is a GPU for it.
-        ready: it has the model.
-        calls: that it has been given.
+        actor: Ray's handle on it. If it dies, Ray starts it again on any machine with a free GPU.
+        ready: whether it has loaded the model.
+        calls: how many it is working on.
     """
 
     actor: Any
@@ -39,13 +39,13 @@ class _Member:
 
 
 class ModelPool:
-    """Calls of :meth:`ModelActor.tag`, spread over the actors. Used from many threads.
+    """Makes the calls of :meth:`ModelActor.tag`. Used from many threads.
 
     Args:
         start: starts one more actor.
         load: makes an actor load the model; returns Ray's reference.
-        lifeline: says how long there is sense in waiting.
-        say: takes what an actor has to say when it has loaded the model.
+        lifeline: tells whether it is worth waiting.
+        say: is called with the message of an actor that has loaded the model, if there is one.
     """
 
     def __init__(
@@ -62,33 +62,33 @@ class ModelPool:
         self._ready_seconds, self._counted = 0.0, time.monotonic()
 
     def add(self, actor: Any) -> None:
-        """Take in an actor, and make it load the model."""
+        """Add an actor, and make it load the model."""
         member = _Member(actor)
         with self._changed:
             self._members.append(member)
         self._make_ready(member)
 
     def grow(self, size: int) -> None:
-        """Start more actors until there are so many. Those that died count: Ray restarts them."""
+        """Start actors until there are ``size``. Dead ones count, since Ray restarts them."""
         while len(self._members) < size:
             self.add(self._lifeline.ask(self._start))
 
     @property
     def ready(self) -> int:
-        """How many have the model."""
+        """How many actors have loaded the model."""
         return sum(member.ready for member in self._members)
 
     def ready_seconds(self) -> float:
-        """Tell for how long they could work, all together."""
+        """Return the seconds for which actors were ready, added up over all of them."""
         with self._changed:
             self._count()
         return self._ready_seconds
 
     def call(self, call: Callable[[Any], Any]) -> Any:
-        """Return what a call returns; one whose actor dies is made again.
+        """Make a call and return its result; if its actor dies, make it again on another.
 
         Args:
-            call: makes it on an actor, and returns Ray's reference.
+            call: makes the call on an actor, and returns Ray's reference.
 
         Raises:
             ConfigurationError: an actor refused the model.
@@ -119,11 +119,11 @@ class ModelPool:
                     member = min(free, key=lambda one: one.calls)
                     member.calls += 1
                     return member
-                self._changed.wait(_GLANCE_SECONDS)
+                self._changed.wait(_POLL_SECONDS)
                 self._lifeline.require()
 
     def _make_ready(self, member: _Member) -> None:
-        """Let an actor load the model: now, or when it has been started again."""
+        """Let an actor load the model: now, or once Ray has started it again."""
         with self._changed:
             self._count()
             member.ready = False

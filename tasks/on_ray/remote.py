@@ -1,7 +1,7 @@
-"""What runs on the machines of a cluster: plain functions and actors, by Ray's leave alone.
+"""The functions and actors that run on the machines of a cluster.
 
-They know nothing of Prefect's server. What they need to know of the run comes with each call, and
-not with the creation of a process: Ray keeps, and its dashboard shows, what that was given.
+They do not use Prefect's server. They get the settings of the run with each call, and not when a
+process is created: Ray keeps the arguments of its creation, and its dashboard shows them.
 """
 
 import functools
@@ -29,14 +29,14 @@ _PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Work:
-    """What every process of a run needs to know.
+    """The settings that every process of a run needs.
 
     Attributes:
-        cache: URL of what is kept between runs; None keeps nothing.
-        keep: what is kept there.
-        cores: that the extraction of a unit uses.
-        stores: environment variables of the stores, keys among them.
-        index: the actor that looks scores up.
+        cache: URL of the cache; None keeps nothing between runs.
+        keep: what is kept in it.
+        cores: cores that the extraction of a unit uses.
+        stores: environment variables for the stores, some of them secret keys.
+        index: the actor that looks up scores.
     """
 
     cache: str | None
@@ -46,7 +46,7 @@ class Work:
     index: Any = None
 
     def open_cache(self) -> Cache | None:
-        """Use the run's stores; return its cache, the same for every call in a process."""
+        """Set the variables of the stores; return the cache, one object for each process."""
         os.environ.update(self.stores)
         return None if self.cache is None else _cache(self.cache, self.keep)
 
@@ -56,9 +56,9 @@ def _cache(url: str, keep: Keep) -> Cache:
     return Cache(url, keep)
 
 
-class _LookedUpElsewhere(Cache):
-    """A cache whose packs are known to an actor: reading the index of all of them takes minutes
-    and memory when they are many, so one process of the run does it, not each."""
+class _CacheWithIndex(Cache):
+    """A cache that asks an actor for the contents of packs: if there are many packs, reading their
+    index takes minutes and memory, so only one process of the run does it."""
 
     def __init__(self, work: Work) -> None:
         super().__init__(str(work.cache), work.keep)
@@ -70,7 +70,7 @@ class _LookedUpElsewhere(Cache):
 
 
 class ScoreIndex:
-    """Knows what is in the packs of the cache; one in a run."""
+    """Looks up what is in the packs of the cache; one actor for each run."""
 
     def find(self, work: Work, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the contents of those keys that are known."""
@@ -81,14 +81,14 @@ class ScoreIndex:
 def extract(
     work: Work, urls: Sequence[str], tagger: Tagger
 ) -> tuple[tuple[ExtractedUnit, float], ExtractedUnit]:
-    """Extract a unit. Returns the driver's copy (no clips; the seconds it took), and the unit."""
+    """Extract a unit; return a copy for the driver (without clips, with seconds), and the unit."""
     started = time.monotonic()
     use_cores(work.cores)
     work.open_cache()
-    cache = None if work.cache is None else _LookedUpElsewhere(work)
+    cache = None if work.cache is None else _CacheWithIndex(work)
     unit = extract_unit(urls, tagger, cache)
-    told = replace(unit, extracted=[replace(one, clips=Clips()) for one in unit.extracted])
-    return (told, time.monotonic() - started), unit
+    for_driver = replace(unit, extracted=[replace(one, clips=Clips()) for one in unit.extracted])
+    return (for_driver, time.monotonic() - started), unit
 
 
 class ModelActor:
@@ -100,13 +100,13 @@ class ModelActor:
         return Tagger.find(request)
 
     def load(self, work: Work, tagger: Tagger) -> str:
-        """Load the model, and make sure that it is the run's.
+        """Load the model, if it is the one of the run.
 
         Returns:
-            What came of compiling it, and on which machine; "" where nobody asked for it.
+            How compiling it ended, with the name of the machine; "" if it is not compiled.
 
         Raises:
-            ConfigurationError: it is another one, or none.
+            ConfigurationError: the machine has another model, or none.
         """
         work.open_cache()
         request = TaggerRequest(tagger.checkpoint.named, device=tagger.device, dtype=tagger.dtype)
@@ -119,20 +119,20 @@ class ModelActor:
         return said and f"{socket.gethostname()}: {said}"
 
     def tag(self, work: Work, tagger: Tagger, *units: ExtractedUnit) -> tuple[TaggedUnit, float]:
-        """Tag a unit, which several tries may have extracted; and the seconds that it took."""
+        """Tag a unit, which several tries may have extracted; return also the seconds it took."""
         started = time.monotonic()
         unit, *earlier = units
         for part in earlier:
             unit.add(part)
         tagged = tag_unit(unit, tagger, work.open_cache())
-        # Of a unit that was extracted again since its clips were lost with a machine.
+        # Ray may have repeated an extraction whose clips were lost with a machine.
         tagged.failed += unit.failed
         return tagged, time.monotonic() - started
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a machine says of itself.
+    """What a machine reports about itself.
 
     Attributes:
         code: fingerprint of this package's code there.
@@ -146,7 +146,7 @@ class Inspected:
 
 
 def inspect(work: Work, probe: str, folder: str) -> Inspected:
-    """Look at the machine that this runs on."""
+    """Inspect the machine that this runs on."""
     cache = work.open_cache()
     try:
         sees_cache = cache is None or cache.get(probe) is not None

@@ -1,4 +1,4 @@
-"""The start of a run: what the first process with the model says of it."""
+"""Wait at the start of a run for the first process with the model, and its answer."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,8 +26,10 @@ def first_answer(
     """Wait until one of the actors is up, which takes long when other runs use all GPUs.
 
     Args:
-        find: asks an actor.
-        say: takes a sentence when it takes long.
+        actors: the actors, which Ray is starting.
+        find: asks an actor for the model.
+        lifeline: is told that the head answers.
+        say: is called with a message if it takes long.
 
     Raises:
         ConfigurationError: there is no such model, or no process lives long enough to say so.

@@ -1,7 +1,7 @@
 """Connect to a Ray cluster once and end: ``python tasks/on_ray/trial.py ADDRESS``.
 
-Where nothing answers as Ray does, ``ray.init`` tries for minutes and then ends its process. So a
-child tries first, and its parent waits for as long as it likes.
+If no Ray answers, ``ray.init`` tries for minutes and then ends its process. So a child process
+tries first, and its parent decides how long to wait.
 """
 
 import logging
@@ -11,10 +11,10 @@ import ray
 
 
 def main() -> int:
-    """Print why it is not possible, in one line; 0 when it is."""
+    """Connect; return 0, or print in one line why it failed and return 1."""
     try:
         ray.init(sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - its parent says it
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - its parent reports it
         sys.stdout.write(" ".join(str(error).split()) or type(error).__name__)
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""Waiting for a cluster, but not for ever: its head may die, the run may be stopped."""
+"""Wait for a cluster, but not forever: its head may die, or the run may be stopped."""
 
 import threading
 import time
@@ -12,28 +12,28 @@ from ray.exceptions import RayTaskError
 from tasks.errors import ClusterLost, TransientError
 
 LOST_SECONDS = 45.0
-"""After so long without the head the cluster is lost; Ray itself ends the process after 60."""
+"""After so long without an answer the cluster is lost; Ray itself ends the process after 60."""
 
-_GLANCE_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _ASKING_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
 
 class Lifeline:
-    """Whether the cluster answers, and whether the run still wants it to."""
+    """Tells whether it is worth waiting: the cluster answers, and the run was not stopped."""
 
     def __init__(self) -> None:
-        self._heard = time.monotonic()
+        self._answered = time.monotonic()
         self._asking = threading.Lock()
         self.closed = False
 
     def beat(self) -> None:
         """Note that the head has answered."""
-        self._heard = time.monotonic()
+        self._answered = time.monotonic()
 
     def require(self) -> None:
-        """Return while there is sense in waiting.
+        """Return if it is worth waiting.
 
         Raises:
             ClusterLost: the head does not answer any more.
@@ -41,21 +41,21 @@ class Lifeline:
         """
         if self.closed:
             raise TransientError("the run was stopped before this unit was done")
-        if time.monotonic() - self._heard > LOST_SECONDS:
+        if time.monotonic() - self._answered > LOST_SECONDS:
             raise ClusterLost(
                 f"The head of the Ray cluster has not answered for {LOST_SECONDS:g} seconds. Once"
                 " it runs again, start this run again: what is in the cache is not done twice."
             )
 
     def ask(self, call: Callable[[], Answer]) -> Answer:
-        """Make a call of Ray's, unless the run was stopped.
+        """Make a call to Ray, unless the run was stopped.
 
-        Ray aborts the process, in C++, when it meets a handle of a cluster that was left.
+        Ray aborts the process, in C++, if a handle is used after its cluster was left.
 
         Raises:
             ClusterLost, TransientError: as :meth:`require`.
         """
-        while not self._asking.acquire(timeout=_GLANCE_SECONDS):
+        while not self._asking.acquire(timeout=_POLL_SECONDS):
             self.require()
         try:
             self.require()
@@ -64,23 +64,23 @@ class Lifeline:
             self._asking.release()
 
     def close(self) -> None:
-        """Let no more calls be made; those that are being made have been when this returns."""
+        """Refuse further calls, and wait a little for a call that is being made."""
         self.closed = True
-        # Without a head a call may take a minute: that is not waited for. On a busy machine it
-        # takes seconds; to leave the cluster under it would end this process before it can say why.
+        # On a busy machine it takes seconds; leaving the cluster before its end would abort this
+        # process. Without a head it may take a minute, which is too long to wait.
         if self._asking.acquire(timeout=_ASKING_SECONDS):
             self._asking.release()
 
     def wait(self, reference: "ObjectRef[Answer]") -> Answer:
         """Return what a call returned, or raise what it raised."""
         future: Future[Answer] = self.ask(reference.future)
-        while not wait([future], _GLANCE_SECONDS).done:
+        while not wait([future], _POLL_SECONDS).done:
             self.require()
         return result(future)
 
 
 def result(future: Future[Answer]) -> Answer:
-    """Return what a call returned, or raise what it raised: not Ray's account of that."""
+    """Return what a call returned, or raise what it raised, without Ray's wrapper."""
     error = future.exception()
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
         raise error.cause
@@ -93,8 +93,8 @@ def get(reference: "ObjectRef[Answer]") -> Answer:
 
 
 class Slots:
-    """So many at a time, and no more: what waits here does not hold on to cores that Ray would
-    rather give to a process with the model.
+    """Limits how many units are extracted at a time. A unit that waits here holds no cores, so that
+    Ray can give them to a process with the model.
 
     Attributes:
         limit: may change at any time.
@@ -108,7 +108,7 @@ class Slots:
     def __enter__(self) -> None:
         with self._changed:
             while self._taken >= self.limit:
-                self._changed.wait(_GLANCE_SECONDS)
+                self._changed.wait(_POLL_SECONDS)
                 self._lifeline.require()
             self._taken += 1
 
