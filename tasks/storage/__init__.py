@@ -1,6 +1,6 @@
-"""The one door to files: every path of the project, local or remote, goes through here.
+"""Access to files: every path of the project, local or remote, goes through this package.
 
-This is the ground: it knows neither videos nor manifests, and raises StorageError only.
+It is the lowest layer: it knows neither videos nor manifests, and raises only StorageError.
 
 Settings come from where each tool's user expects them: the AWS environment, profile and
 ``AWS_ENDPOINT_URL`` for S3, fsspec's configuration (``~/.config/fsspec``, ``FSSPEC_S3_ANON=true``

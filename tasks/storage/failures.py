@@ -1,7 +1,7 @@
-"""What an exception of a store means: one place that makes a StorageError of each.
+"""Translate the exceptions of every store into StorageErrors.
 
-Classes of botocore, aiohttp and the like are told by name: to import them only in order to
-compare costs half a second in every decoder process, and a run on local files never needs them.
+Classes of botocore, aiohttp and other libraries are recognised by name: importing them only to
+compare would cost half a second in every decoder process, and a run on local files needs none.
 """
 
 import errno
@@ -33,9 +33,9 @@ _MESSAGE_CHARACTERS = 300
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn any exception of a library inside into a :class:`StorageError`.
+    """Turn every exception that a library raises in the block into a :class:`StorageError`.
 
-    Any exception, since a library may raise any: fsspec's file systems raise ``KeyError``,
+    Every exception, since a library may raise any: fsspec's file systems raise ``KeyError``,
     ``struct.error`` or ``zipfile.BadZipFile`` about a damaged archive, an odd URL, a strange name.
     """
     try:
@@ -47,7 +47,7 @@ def translated() -> Iterator[None]:
 
 
 def describe(error: BaseException) -> StorageError:
-    """Make a StorageError of an exception of a store. A StorageError is returned unchanged."""
+    """Make a StorageError from an exception of a store. A StorageError is returned unchanged."""
     if isinstance(error, StorageError):
         return error
     cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
@@ -61,7 +61,7 @@ def describe(error: BaseException) -> StorageError:
         return StorageError(kind, "no such file")
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, LookupError | TypeError | AttributeError):
-        text = f"{type(error).__name__}: {text}"  # a library stumbled: its text says little
+        text = f"{type(error).__name__}: {text}"  # a bug of a library: its text says little
     return StorageError(kind, shown(str(text).strip())[:_MESSAGE_CHARACTERS].rstrip("."))
 
 
@@ -71,8 +71,8 @@ def _kind(error: BaseException) -> FailureKind:
     number = getattr(error, "errno", None)
     if "FileExpired" in names or status == 412:
         return FailureKind.CHANGED
-    # By code first: s3fs makes a TimeoutError of an expired token (s3fs.errors), which no
-    # waiting cures.
+    # The code of S3 comes before the class: s3fs raises TimeoutError for an expired token
+    # (s3fs.errors), and waiting does not help there.
     if status in (401, 403) or error_code(error) == "ExpiredToken" or names & _FORBIDDEN:
         return FailureKind.FORBIDDEN
     if status in (404, 410) or names & _MISSING or number == errno.ENAMETOOLONG:

@@ -1,4 +1,4 @@
-"""Lists the files that a name, a folder or a glob matches."""
+"""List the files that a name, a folder or a glob matches."""
 
 import os
 import re
@@ -21,7 +21,7 @@ class Listing(NamedTuple):
 
     Attributes:
         root: the folder in which the search began.
-        files: what was found below it, sorted.
+        files: the files that were found below it, sorted.
     """
 
     root: str
@@ -32,9 +32,10 @@ class Listing(NamedTuple):
 def list_files(pattern: str) -> Listing:
     """List the files that a name, a folder (at any depth) or a glob matches, sorted.
 
-    A name that exists is no glob, whatever characters it has. A folder or glob gives no file of
-    which a part below what was typed begins with "." or "_": such names are hidden files, markers
-    and logs of other tools (``_SUCCESS``, ``_delta_log``). Always asks the store.
+    A name that exists is not a glob, whatever characters it has. In a folder or glob, a file is
+    left out if a part of its path, below the part that was typed, begins with "." or "_": these
+    are hidden files, markers and logs of other tools (``_SUCCESS``, ``_delta_log``). Listings are
+    never cached.
 
     Raises:
         StorageError: ``missing`` when a name or folder is not there; or the store refuses to list.
@@ -62,7 +63,7 @@ def list_files(pattern: str) -> Listing:
 
 @translated()
 def is_there(url: str) -> bool:
-    """Tell whether a file or a folder stands at a URL, as far as the store lets one look."""
+    """Tell whether a file or folder exists at a URL; False if the store does not let one look."""
     fs, path = resolve(url)
     try:
         return bool(fs.exists(path))
@@ -72,10 +73,11 @@ def is_there(url: str) -> bool:
 
 @translated()
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Tell of any file, which need not exist, whether :func:`list_files` would list it.
+    """Return a function that tells whether :func:`list_files` would list a URL, if it existed.
 
     Raises:
-        StorageError: nothing speaks the protocol of the pattern, or its store does not answer.
+        StorageError: no installed package speaks the protocol of the pattern, or its store does not
+            answer.
     """
     fs, path = resolve(absolute(pattern))
     is_local = isinstance(fs, LocalFileSystem)
@@ -98,8 +100,8 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def _find(fs: AbstractFileSystem, path: str) -> tuple[list[str], str] | None:
-    """Find the files of a folder or a glob, and how much of their names was typed; None when
-    ``path`` is a file itself."""
+    """Find the files of a folder or a glob, and the part of their paths that was typed; return None
+    if ``path`` is a file."""
     try:
         info = fs.info(path)
     except FileNotFoundError:
@@ -112,7 +114,7 @@ def _find(fs: AbstractFileSystem, path: str) -> tuple[list[str], str] | None:
         return [file for file, info in matches.items() if info["type"] != "directory"], typed
     if info["type"] != "directory":
         return None
-    # Other walks of fsspec, too, pass over what may not be read; S3 lists without walking.
+    # By default fsspec's walk passes over folders that may not be read. S3 lists without a walk.
     options = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
     return list(fs.find(path, **options)), path
 

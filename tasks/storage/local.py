@@ -21,8 +21,8 @@ def make_scratch(target: Path | None, like: Path | None = None) -> Path:
     """Make a new empty file: hidden beside a local ``target`` (a rename does not cross file
     systems), in the temporary folder for a remote one.
 
-    No one may read it who may not read ``target``, whose mode it gets when it replaces it, or for
-    a new target ``like``.
+    Nobody can read it who cannot read ``target``, or ``like`` if there is no target yet. It gets
+    the mode of the target when it replaces it.
     """
     if target is None:
         handle, path = tempfile.mkstemp()
@@ -44,11 +44,11 @@ def _hidden(target: Path, suffix: str) -> Path:
 
 
 def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
-    """Put ``file`` at ``path``, which keeps its mode, its owner and, if it is one, its link.
+    """Put ``file`` at ``path``, with the mode and owner of the old file; a link stays a link.
 
     Raises:
-        StorageError: ``changed``: ``is_expected`` says no, asked while no other run can replace
-            the file.
+        StorageError: ``changed``, if ``is_expected`` returns False. It is called while no other
+            run can replace the file.
     """
     target = Path(os.path.realpath(path))
     with _staged_in_same_folder(target, file) as new, _locked(target):
@@ -63,7 +63,7 @@ def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
 
 
 def is_writable(folder: str) -> bool:
-    """Return whether a folder takes files, or can be made where it does not exist yet."""
+    """Tell whether a folder can be written, or created if it does not exist yet."""
     path = Path(folder)
     while not path.exists():
         path = path.parent
@@ -85,10 +85,11 @@ def _staged_in_same_folder(target: Path, file: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """Hold the target against the other runs of ours, by a hidden file that goes in the end.
+    """Keep other runs from replacing the target, by a lock on a hidden file, removed in the end.
 
-    Not a lock on the folder itself: NFS locks only what is open for writing. A file system that
-    cannot lock at all (Lustre without its option) leaves a gap as wide as a rename.
+    The folder itself cannot be locked: NFS locks only files that are open for writing. On a file
+    system without locks (Lustre without its option), a change between the comparison and the
+    rename goes unnoticed.
     """
     path = _hidden(target, ".lock")
     while True:
@@ -99,7 +100,7 @@ def _locked(target: Path) -> Iterator[None]:
             if error.errno not in _NO_LOCKS:
                 os.close(handle)
                 raise
-        # The holder before us has removed the file that we waited for: then it locks nothing.
+        # The previous holder may have removed the file that we waited for: then try again.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), path.stat()):
                 break
@@ -112,8 +113,8 @@ def _locked(target: Path) -> Iterator[None]:
 
 
 def _remove_checksum_of_hadoop(target: Path) -> None:
-    """Remove the ``.NAME.crc`` that Spark writes beside each local file: it would no longer be
-    that of the file, which Spark would then refuse to read. Without one it does not check."""
+    """Remove the ``.NAME.crc`` that Spark writes beside each local file: it would no longer match,
+    and Spark would refuse to read the file. Without a checksum it does not check."""
     checksum = target.with_name(f".{target.name}.crc")
     with suppress(OSError):
         with checksum.open("rb") as file:
@@ -132,7 +133,7 @@ def _copy_mode_and_owner(target: Path, new: Path) -> None:
     new.chmod(stat.S_IMODE(old.st_mode))
     status = new.stat()
     if status.st_mtime_ns <= old.st_mtime_ns:
-        # The clock of files ticks in milliseconds: two versions must never share an identity.
+        # The time of a file advances in milliseconds: two versions must never share an identity.
         os.utime(new, ns=(status.st_atime_ns, old.st_mtime_ns + 1))
 
 

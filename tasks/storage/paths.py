@@ -14,8 +14,8 @@ from tasks.errors import FailureKind, StorageError
 from tasks.shown import is_unicode
 from tasks.storage.failures import translated
 
-# fsspec chains file systems by "::", which is also just a part of some names (s3://b/a::b.mp4). So
-# a chain is only what begins with a cache, or with a member of an archive.
+# fsspec chains file systems by "::", but a name may also contain that (s3://b/a::b.mp4). So only a
+# URL that begins with a cache, or with a member of an archive, is read as a chain.
 _URL = re.compile(
     r"(?P<head>(?:(?:simplecache|filecache|blockcache|cached)::)*"
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://)?)(?P<path>.*)",
@@ -32,7 +32,7 @@ _SCHEME = re.compile(r"(?:^|::)([A-Za-z][A-Za-z0-9+.\-]*)://")
 
 
 def is_remote(path_or_url: str) -> bool:
-    """Return whether this is a URL of a store (``file://`` and plain paths are local)."""
+    """Tell whether this is a URL of a store (``file://`` and plain paths are local)."""
     return bool(_split(path_or_url)[0]) and not _LOCAL.match(path_or_url)
 
 
@@ -48,7 +48,7 @@ def join(base: str, path: str) -> str:
     """Return the URL of a sample's path: absolute paths and URLs as they are, others below
     ``base``.
 
-    Relative paths climb (``../videos/a.mp4``) and object keys do not, so ``..`` is worked out
+    Relative paths may climb (``../videos/a.mp4``) and object keys may not, so ``..`` is resolved
     here, never above the bucket.
     """
     if is_remote(path):
@@ -80,15 +80,15 @@ def name(url: str) -> str:
 
 
 def below(folder: str, path: str) -> str:
-    """Return the URL of a file in ``folder``, whatever its relative path is made of: unlike
-    :func:`join`, never one outside (object keys may hold ``..``, ``//`` or ``://``)."""
+    """Return the URL of a relative path in ``folder``; unlike :func:`join`, never one outside it
+    (object keys may contain ``..``, ``//`` or ``://``)."""
     head, base, tail = _split(folder)
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
     return f"{head}{'/'.join([base.rstrip('/'), *parts])}{tail}"
 
 
 def relative(url: str, folder: str) -> str:
-    """Return the path of a file below one of its folders, as :func:`below` takes it."""
+    """Return the path of a file relative to one of its folders, for :func:`below`."""
     return _split(url)[1].removeprefix(_split(folder)[1])
 
 
@@ -99,7 +99,7 @@ def with_path(url: str, path: str) -> str:
 
 
 def read_only_scheme(url: str) -> str | None:
-    """Return the scheme of the store that can only be read, if there is one in a URL."""
+    """Return the scheme in a URL whose store can only be read; None if there is none."""
     return next((scheme for scheme in _SCHEME.findall(url) if scheme in _READ_ONLY), None)
 
 
@@ -108,12 +108,12 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
     """Return the file system of a path or URL, and the path in it. Listings are never cached.
 
     Raises:
-        StorageError: no installed package speaks this protocol, or the URL is none.
+        StorageError: no installed package speaks this protocol, or the URL is malformed.
     """
     if not is_unicode(url):
         raise StorageError(FailureKind.UNREADABLE, "its name, or that of a folder, is not UTF-8")
     if not is_remote(url):
-        # Not by url_to_fs: it takes "::" and "~" in a file's name for syntax of its own.
+        # Not by url_to_fs: it treats "::" and "~" in a file's name as syntax.
         return LocalFileSystem(), absolute(url)
     head, _, tail = _split(url)
     if tail or "::" in head:
@@ -130,7 +130,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 def _split(url: str) -> tuple[str, str, str]:
-    """Part a URL into what stands before its path, the path, and the rest of a chain:
+    """Split a URL into the text before its path, the path, and the rest of a chain:
     ``zip://a/b.mp4::s3://c/d.zip`` -> ``zip://``, ``a/b.mp4``, ``::s3://c/d.zip``."""
     match = _URL.fullmatch(url)
     assert match is not None  # it matches any text

@@ -1,6 +1,6 @@
-"""Which content stands at a URL, and reading it.
+"""Identify the content at a URL, and read it.
 
-Everything here raises :class:`~tasks.errors.StorageError` and nothing else.
+Every function here raises :class:`~tasks.errors.StorageError` and nothing else.
 """
 
 import io
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 READ_BUFFER_BYTES = 1 << 20
 SEEK_BUFFER_BYTES = 1 << 16
 
-# Fields in which stores tell of a change of the content, the strongest first.
+# Fields that change with the content, the strongest first.
 _TOKEN_KEYS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "last_modified",
                "Last-Modified", "mtime", "updated", "created")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which content stands at a URL, as far as its store tells without reading it.
+    """Identifies the content at a URL, as far as its store can tell without a read.
 
     Attributes:
-        size: bytes; -1 where a web server does not tell.
+        size: in bytes; -1 if a web server does not tell it.
         token: the entity tag, or the time of the last change (nanoseconds for a local file).
     """
 
@@ -51,7 +51,7 @@ class Identity:
 
 
 class OpenFile(NamedTuple):
-    """A file being read: its bytes, and which content these are."""
+    """An open file: its bytes, and the identity of this content."""
 
     stream: BinaryIO
     identity: Identity
@@ -98,7 +98,7 @@ def _identity_of(info: Mapping[str, Any]) -> Identity:
 
 @translated()
 def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
-    """Open a file, buffered. What its store raises while it is read is a StorageError too.
+    """Open a file with a buffer. Reads from it raise StorageError, too.
 
     Args:
         url: the file.
@@ -114,7 +114,7 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
         raw = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123
         identity = _local_identity(os.fstat(raw.fileno()))
     elif hasattr(fs, "call_s3") and not seekable:
-        from tasks.storage.s3 import ObjectStream  # not loaded by runs that are local
+        from tasks.storage.s3 import ObjectStream  # not loaded by local runs
 
         raw = stream = ObjectStream(fs, path)
         identity = _identity_of(stream.info)
@@ -122,12 +122,12 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
         raw = web.open_seekable(fs, path) if seekable else web.open_stream(fs, path)
         identity = _identity_of(fs.info(path))
     else:
-        # On S3 what is asked for, and nothing ahead: that is 50 MB by default.
+        # On S3 nothing is read ahead: the default is 50 MB.
         options = {"cache_type": "none"} if hasattr(fs, "call_s3") else {}
         raw = file = fs.open(path, "rb", **options)
-        # s3fs has asked already; the details of others may lack the entity tag.
+        # s3fs has already asked the store; the details of other stores may lack the entity tag.
         identity = _identity_of(file.details if hasattr(fs, "call_s3") else fs.info(path))
-    # Where one seeks, most of a large buffer is thrown away.
+    # A seek throws away most of a large buffer.
     buffer_bytes = SEEK_BUFFER_BYTES if seekable else READ_BUFFER_BYTES
     reader = io.BufferedReader(_Reader(raw, fs), buffer_bytes)
     return OpenFile(cast(BinaryIO, reader), identity)

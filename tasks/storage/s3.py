@@ -1,4 +1,4 @@
-"""What s3fs does not do: stream an object by one request, and replace it on a condition."""
+"""Do what s3fs does not: stream an object by one request, and replace it on a condition."""
 
 import io
 import logging
@@ -23,8 +23,8 @@ _probed: set[tuple[S3FileSystem, str]] = set()
 
 _READ_ATTEMPTS = 5
 PART_BYTES = 32 << 20
-"""Above this an object is uploaded in parts, of which one at a time is in memory."""
-MAX_PARTS = 10_000  # of S3
+"""A larger object is uploaded in parts, with one part at a time in memory."""
+MAX_PARTS = 10_000  # in one upload to S3
 
 # Headers that an object keeps when it is replaced. Not its tags and access list: each costs a
 # request and a permission of its own.
@@ -36,11 +36,11 @@ _CHANGED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "N
 
 
 class ObjectStream(io.RawIOBase):
-    """The bytes of an object from start to end by a single GET, which also tells its identity.
+    """Streams an object from start to end by a single GET, which also tells its identity.
 
-    ``fs.open`` asks HEAD first and then in blocks: twice the requests for a small manifest. A
-    connection lost on the way is resumed where it broke, on condition that the object is still the
-    same one.
+    ``fs.open`` sends HEAD first and then reads in blocks: twice the requests for a small manifest.
+    After a lost connection, the stream is resumed where it stopped, on condition that the object
+    has not changed.
 
     Attributes:
         info: ``size`` and ``ETag``, as in ``fs.info``.
@@ -96,12 +96,12 @@ class ObjectStream(io.RawIOBase):
 
 def replace(fs: S3FileSystem, path: str, file: Path, expected: str | None, keep: int = 0) -> None:
     """Put ``file`` at ``path`` if the object there still has the entity tag ``expected`` (None:
-    if there is no object). The store decides, in the same step that makes it visible. With
-    ``keep``, so many bytes from the start of the object stay, and ``file`` follows them.
+    if there is no object). The store checks this in the same step that makes the new object
+    visible. The first ``keep`` bytes of the old object stay, and ``file`` follows them.
 
     Some stores that speak S3's protocol ignore the condition (rclone 1.75) or ignore it for
-    uploads in parts (moto 5.2). So the object is also looked at just before that step: what
-    another program writes in between is lost there, and the log says so once a bucket.
+    uploads in parts (moto 5.2). So the object is also compared just before that step: on these
+    stores a write in between is lost, and the log says so once for each bucket.
 
     Raises:
         StorageError: ``changed``: another object is there now; or this store cannot write on a
@@ -158,7 +158,7 @@ def _upload(
             "complete_multipart_upload", MultipartUpload={"Parts": parts}, **upload, **condition
         )
     except BaseException:
-        with suppress(Exception):  # what stopped the upload says more
+        with suppress(Exception):  # the error that stopped the upload says more
             fs.call_s3("abort_multipart_upload", **upload)
         raise
 
@@ -178,7 +178,7 @@ def _upload_parts(
 def _check(
     fs: S3FileSystem, target: dict[str, str], condition: dict[str, str]
 ) -> dict[str, object]:
-    """Compare the object at ``target`` with the condition; the headers that its successor keeps."""
+    """Compare the object at ``target`` with the condition; return the headers to preserve."""
     if not condition:
         return {}
     try:
@@ -192,23 +192,23 @@ def _check(
 
 
 def _warn_of_ignored_conditions(fs: S3FileSystem, path: str) -> None:
-    """Find out, once a bucket, whether the store honours If-Match; log it when it does not."""
+    """Find out, once for each bucket, whether the store honours If-Match; log it if not."""
     bucket, key, _ = fs.split_path(path)
     if (fs, bucket) in _probed:
         return
     folder, slash, _ = key.rpartition("/")
     if not _honours_conditions(fs, bucket, f"{folder}{slash}.{uuid.uuid4().hex}.probe"):
         _log.warning(
-            "s3://%s: its store ignores If-Match. What another program writes to a manifest in "
-            "the moment in which this run replaces it is lost.",
+            "s3://%s: its store ignores If-Match. If another program writes to a manifest at the "
+            "moment in which this run replaces it, that write is lost.",
             bucket,
         )
     _probed.add((fs, bucket))
 
 
 def _honours_conditions(fs: S3FileSystem, bucket: str, new_key: str) -> bool:
-    """Ask for a write on a condition that does not hold. Of a new key, so that no object is at
-    risk: a store that honours the condition refuses, and nothing is written."""
+    """Request a write on a condition that does not hold, to a new key, so that no object is at
+    risk. A store that honours the condition refuses, and nothing is written."""
 
     def is_refused() -> bool:
         try:
@@ -221,7 +221,7 @@ def _honours_conditions(fs: S3FileSystem, bucket: str, new_key: str) -> bool:
 
     if is_refused():
         return True
-    # Once more: MinIO before 2025 overlooks the condition where there is no object, and only there.
+    # Once more: MinIO before 2025 ignores the condition if there is no object, and only then.
     honoured = is_refused()
     with suppress(OSError):  # without the permission to delete, an empty hidden object stays
         fs.call_s3("delete_object", Bucket=bucket, Key=new_key)

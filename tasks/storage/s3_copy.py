@@ -1,5 +1,5 @@
-"""The start of an object on S3 as the start of its next version, without sending its bytes here and
-back."""
+"""Reuse the start of an object on S3 as the start of its next version, without a download and an
+upload of these bytes."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +11,11 @@ from s3fs import S3FileSystem
 from tasks.storage.failures import error_code
 
 MIN_PART_BYTES = 5 << 20
-"""Of S3: every part of an upload but the last must have as many."""
+"""S3's minimum for every part of an upload but the last."""
 COPY_BYTES = 256 << 20
-"""What the store copies for one request: at most 5 GiB, and not so much that it takes minutes."""
+"""The most that one request copies: S3 allows 5 GiB, which would take minutes."""
 CARRY_BYTES = 32 << 20
+"""The most that is downloaded at a time, where the store does not copy."""
 _COPIES_AT_ONCE = 8
 Part = dict[str, str | int]
 """PartNumber and ETag of an uploaded part."""
@@ -24,7 +25,7 @@ _NOT_IMPLEMENTED = {"NotImplemented", "501", "MethodNotAllowed", "405"}
 def copy_start(fs: S3FileSystem, upload: dict[str, str], size: int, etag: str) -> list[Part]:
     """Make the first ``size`` bytes of an object the first parts of an upload to the same key.
 
-    They are copied at the store where it can do that (UploadPartCopy), else carried through here.
+    The store copies them if it can (UploadPartCopy); else they are downloaded and uploaded.
 
     Args:
         fs: the store.
@@ -48,7 +49,7 @@ def read_start(fs: S3FileSystem, target: dict[str, str], size: int, etag: str) -
 
 
 def _ranges(size: int, most: int) -> Iterator[tuple[int, int, int]]:
-    """Yield number, start and end of parts of nearly equal size."""
+    """Yield number, start and end of parts of nearly equal size, at most ``most`` bytes."""
     count = -(-size // most)
     for number in range(count):
         yield number + 1, size * number // count, size * (number + 1) // count

@@ -1,4 +1,4 @@
-"""Files on the web: servers that tell no size, or cannot read in parts, are read in order."""
+"""Read files on the web, also from servers that tell no size or cannot send parts of a file."""
 
 import tempfile
 from typing import IO
@@ -8,15 +8,15 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from tasks.errors import FailureKind, StorageError
 
 MAX_COPY_BYTES = 4 * 2**30
-"""Of a file that is read whole, since its server knows no other way."""
+"""Limit for a file that is read whole, since its server cannot send parts."""
 
 _COPY_BLOCK_BYTES = 1 << 20
-# Parts of a compressed answer are parts of nothing.
+# A part of a compressed answer could not be decompressed.
 _OPTIONS = {"headers": {"Accept-Encoding": "identity"}}
 
 
 def is_web(fs: AbstractFileSystem) -> bool:
-    """Tell whether files are read by HTTP; its classes take half a second to import."""
+    """Tell whether files are read by HTTP, without the import of its class (half a second)."""
     return hasattr(fs, "encode_url")
 
 
@@ -32,18 +32,18 @@ def open_seekable(fs: AbstractFileSystem, path: str) -> AbstractBufferedFile | I
         fsspec's file where the server reads in parts, else a temporary copy of the whole.
 
     Raises:
-        StorageError: it is longer than what is copied.
+        StorageError: it must be copied, and is longer than ``MAX_COPY_BYTES``.
     """
     file = fs.open(path, "rb", **_OPTIONS)
     if file.size is not None and _reads_parts(file):
         return file
     file.close()
     with open_stream(fs, path) as stream:
-        return _copied(stream)
+        return _copy_to_file(stream)
 
 
 def _reads_parts(file: AbstractBufferedFile) -> bool:
-    """Ask for the last byte: a server that knows no parts sends the file from its start."""
+    """Ask for the last byte: a server that cannot send parts sends the file from its start."""
     try:
         file._fetch_range(max(0, file.size - 1), file.size)
     except ValueError:
@@ -51,8 +51,8 @@ def _reads_parts(file: AbstractBufferedFile) -> bool:
     return True
 
 
-def _copied(stream: AbstractBufferedFile) -> IO[bytes]:
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who reads it
+def _copy_to_file(stream: AbstractBufferedFile) -> IO[bytes]:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by its reader
     try:
         while block := stream.read(_COPY_BLOCK_BYTES):
             copy.write(block)

@@ -1,6 +1,6 @@
 """Replace the content at a URL in one step, or remove it.
 
-Everything here raises :class:`~tasks.errors.StorageError` and nothing else.
+Every function here raises :class:`~tasks.errors.StorageError` and nothing else.
 """
 
 import os
@@ -24,11 +24,11 @@ def scratch(url: str, like: str | None = None) -> Iterator[Path]:
     """Make a temporary file to write a new version of ``url`` to before :func:`replace`.
 
     Args:
-        url: the file to come.
-        like: a file which a new file must not be more public than.
+        url: the file to be written.
+        like: a file; if ``url`` is new, it must not be more public than this one.
 
     Raises:
-        StorageError: there is no such store, or its local folder takes no files.
+        StorageError: there is no such store, or the local folder cannot be written.
     """
     with translated():
         fs, path = resolve(url)
@@ -49,19 +49,19 @@ def keeps_start(url: str) -> bool:
 def replace(url: str, file: Path, expected: Identity | None, keep: int = 0) -> None:
     """Put the local ``file`` at ``url`` in one step; a scratch file may be moved there.
 
-    Local files are compared and renamed under a lock that holds off the other runs; S3 compares
-    and writes by itself. Other stores have no common way: there the comparison comes just before
-    the step, and a run that writes between the two is not noticed.
+    Local files are compared and renamed under a lock that other runs respect; S3 compares and
+    writes in one step. Other stores have no common way to do this: the comparison comes just
+    before the write, and a write of another run between the two is not noticed.
 
     Args:
         url: the file to replace.
         file: its new content.
-        expected: what must be there now; None: nothing must be there.
-        keep: how many bytes from the start of what is there stay; ``file`` is what follows them.
-            Only where :func:`keeps_start`.
+        expected: the content that must be there now; None if there must be no file.
+        keep: how many bytes from the start of the old content stay; ``file`` follows them. Only
+            where :func:`keeps_start`.
 
     Raises:
-        StorageError: ``changed``: something else is there now, and nothing was written; or the
+        StorageError: ``changed``, if the content is another one: then nothing was written; or the
             store refused, or did not answer.
     """
     fs, path = resolve(url)
@@ -101,10 +101,10 @@ def remove(url: str) -> None:
 
 @translated()
 def require_writable(folder: str) -> None:
-    """Check that a folder takes files, as far as that is known before it is tried.
+    """Check that a folder can be written, as far as this is known without trying.
 
     Raises:
-        StorageError: no permission, or a store that is only read.
+        StorageError: there is no permission, or the store can only be read.
     """
     if scheme := read_only_scheme(folder):
         raise StorageError(FailureKind.UNSUPPORTED, f"cannot be written: {scheme}:// is only read")
@@ -116,7 +116,7 @@ def _put_and_move(fs: AbstractFileSystem, path: str, file: Path) -> None:
     hidden = f"{parent(path)}/.{uuid.uuid4().hex}.tmp"
     try:
         fs.put_file(str(file), hidden)
-        if type(fs).mv is AbstractFileSystem.mv:  # that takes "[" in a name for a pattern
+        if type(fs).mv is AbstractFileSystem.mv:  # which treats "[" in a name as a pattern
             fs.cp_file(hidden, path)
             fs.rm_file(hidden)
         else:
