@@ -18,16 +18,16 @@ from tasks.tags import Score, Span
 
 @dataclass(frozen=True)
 class Fields:
-    """Where in a sample things are.
+    """The names of a sample's fields.
 
     Attributes:
-        videos: key of the list of video paths (or of the one path).
-        tags: key of the tags that the run writes, one label a video.
+        videos: key of the list of video paths, or of one path.
+        tags: key of the tags that the run writes, one label for each video.
         meta: key of the object that holds the written fields; None means the top level of the
             sample.
-        scores: key of the scores, a list a video; None, as of those that follow: not asked for.
-        timeline: key of the timelines, a list a video.
-        provenance: key of the text that says what made the written fields.
+        scores: key of the scores, one list for each video. None, here and below: not requested.
+        timeline: key of the timelines, one list for each video.
+        provenance: key of the text that tells how the written fields were made.
     """
 
     videos: str = "videos"
@@ -59,16 +59,16 @@ class Fields:
 
 
 class Sample(NamedTuple):
-    """What a run needs to know of one sample.
+    """What a run needs to know about one sample.
 
     Attributes:
         line: 1-based line of a text manifest, 1-based row of a table.
-        videos: paths or URLs as they stand in the manifest; empty when there are none.
-        missing: which of the fields that are written are absent or null.
-        fault: why this sample can be given no tags (its ``videos`` is a number, its ``meta`` a
-            string); None for a valid sample. One odd sample must not cost a manifest of a
-            million others their tags: it has no ``videos``, is left as it is and recorded.
-        provenance: the text in the provenance field; None where there is none.
+        videos: paths or URLs as the manifest writes them; may be empty.
+        missing: the written fields that are absent or null.
+        fault: why this sample cannot be tagged (its ``videos`` is a number, its ``meta`` a
+            string); None for a valid sample. One malformed sample must not prevent the tagging
+            of a million others: it has no ``videos``, stays unchanged and is recorded.
+        provenance: the text in the provenance field; None if there is none.
     """
 
     line: int
@@ -79,30 +79,30 @@ class Sample(NamedTuple):
 
 
 Retag = bool | Literal["stale"]
-"""Which samples have all of their fields replaced: all (True), or those whose provenance is missing
-or not that of this run ("stale")."""
+"""Which samples have all their fields replaced: every sample (True), none (False), or the samples
+whose provenance is missing or differs from that of this run ("stale")."""
 
 
 def to_write(
     sample: Sample, fields: Fields, retag: Retag, provenance: str | None
 ) -> tuple[str, ...]:
-    """Name the fields that a run writes to a sample: those that it lacks, if it is not tagged
-    again."""
+    """Return the fields that a run writes to a sample: all of them if it is tagged again, else the
+    missing ones."""
     again = sample.provenance != provenance if retag == "stale" else retag
     return fields.written if again else sample.missing
 
 
 Value = str | list[str] | list[list[Score]] | list[list[Span]]
-"""What is written to a field."""
+"""The value that a run writes to a field."""
 
 TagSample = Callable[[Sample], Mapping[str, Value] | None]
 """Gives the values of the fields to write to a sample, or None to leave the sample as it is."""
 
 
 class ManifestFormat(Protocol):
-    """Reads and rewrites one file format. Raises ManifestError on what it cannot read.
+    """Reads and rewrites one file format. Raises ManifestError if it cannot read a file.
 
-    The ``source`` of a format in :data:`RANDOM_ACCESS` is seekable; that of the others need not be.
+    A format in :data:`RANDOM_ACCESS` needs a seekable ``source``; the others do not.
     ManifestErrors carry no URL (the stream has none); :func:`tasks.manifests.files.open_manifest`
     adds it.
     """
@@ -112,19 +112,19 @@ class ManifestFormat(Protocol):
         ...
 
     def rewrite(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> None:
-        """Copy ``source`` to ``target``; samples gain the fields that ``tag`` gives, or have them
-        replaced, and all else stays as it was. ``tag`` is called once for every sample, in order;
-        for a sample with a ``fault`` its answer is not used."""
+        """Copy ``source`` to ``target``, and set the fields that ``tag`` returns; everything else
+        stays as it was. ``tag`` is called once for every sample, in order; its answer for a sample
+        with a ``fault`` is ignored."""
         ...
 
 
 @runtime_checkable
 class ExtendableFormat(ManifestFormat, Protocol):
-    """A format that changes nothing but the end of a file."""
+    """A format that changes only the end of a file."""
 
     def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
-        """Write, as ``rewrite`` does, but only what follows the bytes of ``source`` that stay, and
-        return how many these are, from its start."""
+        """Write only the part of the new file that follows the unchanged start of ``source``, and
+        return the length of that start in bytes."""
         ...
 
 
@@ -141,7 +141,7 @@ COMPRESSIONS = frozenset({".gz", ".zst", ".bz2"})
 
 
 def extensions(url: str) -> tuple[str, str]:
-    """Return the format's extension and the compression's, each "" when it is not a known one:
+    """Return the extensions of the format and of the compression, each "" if it is unknown:
     ``a/B.JSONL.gz`` -> ``(".jsonl", ".gz")``."""
     stem, dot, last = name(url).lower().rpartition(".")
     compression = dot + last if dot + last in COMPRESSIONS else ""
@@ -152,7 +152,7 @@ def extensions(url: str) -> tuple[str, str]:
 
 
 def is_manifest(url: str) -> bool:
-    """Tell whether the name ends as a manifest's does."""
+    """Tell whether the name has the extension of a manifest."""
     return extensions(url)[0] != ""
 
 

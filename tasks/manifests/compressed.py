@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1 << 20
 _INPUT_BYTES = 1 << 16
-# What `zstd --long=31` writes.
+# The largest window that `zstd` writes (by `--long=31`).
 _ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}
 _GZIP_LEVEL = 6  # of the gzip tool; Python's 9 takes three times as long for 1 % less
 
@@ -79,11 +79,11 @@ def _compressing(target: BinaryIO, compression: str) -> Iterator[BinaryIO]:
 
 
 class _Damaged(Exception):
-    """The data is damaged. (bz2 says so by a bare OSError, as the store says other things.)"""
+    """The data is damaged. (bz2 raises a bare OSError, which could also come from the store.)"""
 
 
 class _Decompressor(Protocol):
-    """What bz2 and zstd have in common: one stream, and never more output than asked for."""
+    """Decompresses one stream; returns at most ``max_length`` bytes at a time."""
 
     @property
     def eof(self) -> bool: ...
@@ -95,8 +95,8 @@ class _Decompressor(Protocol):
 
 
 class _Streams(io.RawIOBase):
-    """Compressed streams one after another. The files of bz2 and zstd take what follows the first
-    one for padding where its head is damaged, and its samples would be lost in silence."""
+    """Decompresses streams that follow one another. BZ2File and ZstdFile treat a later stream with
+    a damaged header as padding, and its samples would be lost without an error."""
 
     def __init__(self, source: BinaryIO, new: Callable[[], _Decompressor]) -> None:
         self._source, self._new = source, new

@@ -2,8 +2,8 @@
 
 The ``videos`` cell is a JSON list or one path; lists as Python, numpy and DuckDB print them are
 read too. Tags, scores and timeline are JSON lists in cells of their own, the provenance is plain
-text; or all of them are inside the JSON object in the ``meta`` cell. An empty cell is no value. New
-columns come last.
+text; or all of them are inside the JSON object in the ``meta`` cell. An empty cell means no value.
+New columns come last.
 """
 
 import ast
@@ -35,16 +35,16 @@ _LIST = re.compile(
     re.DOTALL,
 )
 _NOTHING = {"None", "NULL", "nan"}
-"""How Python, DuckDB and numpy print an item that is not there."""
+"""How Python, DuckDB and numpy print a missing item."""
 
 
 _MISSING = {"", "null", "NULL", "NaN", "nan", "NA", "<NA>", "N/A", "#N/A", "None", r"\N"}
-"""How JSON, SQL, numpy, R, pandas, Excel, Python and MySQL write a cell that has no value."""
+"""How JSON, SQL, numpy, R, pandas, Excel, Python and MySQL write a missing value."""
 
 
 _SWALLOWS = (
-    "has a cell that begins with a quote and ends lines below, each of which looks like a row:"
-    " quote such a cell, and double the quotes in it"
+    "has a cell that begins with a quote and spans several lines, each like a row:"
+    " quote the cell, and double the quotes in it"
 )
 
 
@@ -52,13 +52,13 @@ class _Layout(NamedTuple):
     """How a table is laid out.
 
     Attributes:
-        preamble: the byte order mark and the line for Excel, where they are there.
-        delimiter: between two cells.
-        header: the row of the names.
-        videos: column of the videos.
-        targets: the columns that are written, by name.
-        added: names of those that the table has not yet.
-        quotes_all: every cell is quoted, as those of the header are.
+        preamble: the byte order mark and the ``sep=`` line for Excel, as far as present.
+        delimiter: the character between two cells.
+        header: the row with the names of the columns.
+        videos: index of the videos column.
+        targets: index of each written column that the table has, by name.
+        added: names of the written columns that the table lacks.
+        quotes_all: whether every cell is quoted, as in the header.
     """
 
     preamble: str
@@ -86,7 +86,7 @@ class _Layout(NamedTuple):
 
 
 class _Table:
-    """What both formats do; they differ in the delimiters that are tried."""
+    """Reads and rewrites both formats, which differ in the delimiters to try."""
 
     delimiters: tuple[str, ...]
 
@@ -104,11 +104,11 @@ class _Table:
             target.write(_encode(_new_row(row, layout, fields, tag) if row.cells else row.text))
 
     def _open(self, source: BinaryIO, fields: Fields) -> tuple[_Layout, Iterator[Row]]:
-        """Return the layout, and the rows behind the header.
+        """Return the layout, and the rows after the header.
 
         Raises:
-            ManifestError: the header has no videos column, whatever the delimiter; or a column
-                that matters is there twice.
+            ManifestError: no delimiter gives a header with the videos column; or a column that is
+                read or written appears twice.
         """
         lines = text_lines(source)
         first, line, delimiters = next(lines, ""), 1, self.delimiters
@@ -132,28 +132,28 @@ class _Table:
 
 
 class Csv(_Table):
-    """``.csv``: commas, or another delimiter with which the header has the videos column."""
+    """``.csv``: the first of these delimiters that gives a header with the videos column."""
 
     delimiters = (",", ";", "\t", "|")
 
 
 class Tsv(_Table):
-    """``.tsv``. Some of its writers know no quotes."""
+    """``.tsv``. Some programs write it without quoting."""
 
     delimiters = ("\t",)
 
     def _open(self, source: BinaryIO, fields: Fields) -> tuple[_Layout, Iterator[Row]]:
         layout, body = super()._open(source, fields)
-        return layout, _not_swallowing(body, layout)
+        return layout, _checked(body, layout)
 
 
-def _not_swallowing(body: Iterator[Row], layout: _Layout) -> Iterator[Row]:
-    """Yields the rows.
+def _checked(body: Iterator[Row], layout: _Layout) -> Iterator[Row]:
+    """Yield the rows.
 
     Raises:
-        ManifestError: the lines of a row look like rows of their own. Where nothing is quoted, a
-            text may begin with a quote, and one further down end with one: DuckDB, pandas and
-            Polars take all between them for one cell, and the samples there would be lost.
+        ManifestError: every line of a row looks like a row. In a file without quoting, a text may
+            begin with a quote, and a text some rows below may end with one: DuckDB, pandas and
+            Polars read everything between as one cell, and the samples there would be lost.
     """
     delimiters = len(layout.header.cells) - 1
     for row in body:
@@ -197,7 +197,7 @@ def _sample(row: Row, layout: _Layout, fields: Fields) -> Sample:
 
 
 def _videos(cell: str) -> tuple[list[str], str | None]:
-    """Return the paths in a cell, or none of them and what is wrong with it."""
+    """Return the paths in a cell; or none, and the fault."""
     text = cell.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return videos_of(cell if text else None)

@@ -1,4 +1,4 @@
-"""Rows of CSV: the values as the standard library reads them, beside the text they stand in."""
+"""Read rows of CSV: their values, as the standard library reads them, and their text."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ from tasks.manifests.lines import MAX_LINE_BYTES, lines, too_long
 
 QUOTE = '"'
 
-# The default of 128 KiB is less than a long caption. The limit is one of the whole process.
+# The default of 128 KiB is too small for a long caption. The limit holds for the whole process.
 csv.field_size_limit(MAX_LINE_BYTES)
 
 _ESCAPES = (
@@ -25,8 +25,8 @@ class Row(NamedTuple):
 
     Attributes:
         line: 1-based line on which it starts.
-        text: all of it as it stands in the file, with its line ending.
-        cells: the values; none for a blank line.
+        text: the row as in the file, with its line ending.
+        cells: its values; none for a blank line.
     """
 
     line: int
@@ -34,12 +34,12 @@ class Row(NamedTuple):
     cells: list[str]
 
     def with_cells(self, delimiter: str, replaced: Mapping[int, str], added: Sequence[str]) -> str:
-        """Return the text with other cells in these columns, and more behind the last one."""
+        """Return the text with new cells in these columns, and more cells after the last one."""
         text = self.text
         end = len(text.rstrip("\r\n"))
         text = text[:end] + "".join(delimiter + raw for raw in added) + text[end:]
         offsets = cell_offsets(text, delimiter) if replaced else []
-        # From the last to the first, so that the offsets of those before stay right.
+        # From the last to the first, so that the offsets of earlier cells stay valid.
         for column in sorted(replaced, reverse=True):
             start, end = offsets[column]
             text = text[:start] + replaced[column] + text[end:]
@@ -47,15 +47,15 @@ class Row(NamedTuple):
 
 
 def quoted(value: str) -> str:
-    """Return the text of a cell with this value."""
+    """Return the text of a quoted cell with this value."""
     return QUOTE + value.replace(QUOTE, QUOTE * 2) + QUOTE
 
 
 def text_lines(source: BinaryIO) -> Iterator[str]:
-    """Yields the lines with their endings: "\\n", "\\r\\n", or the "\\r" of old Macs.
+    """Yield the lines with their endings: "\\n", "\\r\\n", or the "\\r" of old Macs.
 
-    Bytes that are not UTF-8 are carried through (``surrogateescape``): a Latin-1 remark in some
-    column is no reason to refuse a manifest.
+    Bytes that are not UTF-8 are preserved (``surrogateescape``): a Latin-1 remark in some column is
+    no reason to refuse a manifest.
     """
     for raw in lines(source):
         text = raw.decode(errors="surrogateescape")
@@ -67,8 +67,8 @@ def text_lines(source: BinaryIO) -> Iterator[str]:
 
 
 def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
-    """Yields the rows of these lines, of which the first has the number ``line``. Quotes inside
-    quotes are doubled.
+    """Yield the rows of these lines; the first line has the number ``line``. Quotes inside a quoted
+    cell must be doubled.
 
     Raises:
         ManifestError: a quoted cell is never closed, text follows a closing quote, quotes are
@@ -85,10 +85,10 @@ def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
                 raise too_long(line)
             yield text
 
-    # Spark escapes quotes by a backslash. Read as if quotes were doubled, most such files end in an
-    # error of the reader, but not all: `v.mp4,"a\", b"` is one cell more, and tags would be spliced
-    # into the middle of a text. But then a quote is left over inside a cell without quotes, where
-    # no writer that doubles quotes leaves one.
+    # Spark escapes quotes by a backslash. The reader, which expects doubled quotes, refuses most of
+    # these files, but not all: it reads `v.mp4,"a\", b"` as one cell too many, and tags would be
+    # spliced into the middle of a text. Then a quote is left over in an unquoted cell, where no
+    # writer that doubles quotes puts one.
     escaped = re.compile(rf'\\""?(?:[{re.escape(delimiter)}\r\n]|$)')
     escapes = False
     try:
@@ -113,7 +113,7 @@ def rows(source: Iterable[str], delimiter: str, line: int = 1) -> Iterator[Row]:
 
 
 def cell_offsets(text: str, delimiter: str) -> list[tuple[int, int]]:
-    """Return the offsets (start, end) of each cell of a row that was read, quotes included."""
+    """Return the offsets (start, end) of each cell in the text of a valid row, with its quotes."""
     cell = re.compile(rf'"[^"]*+(?:""[^"]*+)*+"|[^{re.escape(delimiter)}\r\n]*+')
     found, start = list[tuple[int, int]](), 0
     while match := cell.match(text, start):

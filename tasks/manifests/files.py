@@ -1,4 +1,4 @@
-"""Manifests as files of a store: what storage raises about one names that manifest."""
+"""Open and replace manifests; errors of storage become errors that name the manifest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from tasks.storage import Identity
 
 
 class OpenManifest(NamedTuple):
-    """A manifest being read: its format, its bytes, and which content these are."""
+    """An open manifest: its format, its bytes, and the identity of this content."""
 
     format: ManifestFormat
     stream: BinaryIO
@@ -28,7 +28,7 @@ class OpenManifest(NamedTuple):
 
 @contextmanager
 def open_manifest(url: str) -> Iterator[OpenManifest]:
-    """Open a manifest with its format; errors of the format inside name the manifest.
+    """Open a manifest with its format; errors of the format in the block name the manifest.
 
     Raises:
         ManifestError: the store or the format refuses it.
@@ -42,7 +42,7 @@ def open_manifest(url: str) -> Iterator[OpenManifest]:
             yield OpenManifest(layout, stream, identity)
     except ManifestError as error:
         raise ManifestError(error.url or url, error.reason, error.line) from error
-    except OSError as error:  # of the disk that a new version is written to
+    except OSError as error:  # from the disk that the new version is written to
         raise _named(url, storage.describe(error)) from error
     except StorageError as error:
         raise _named(url, error) from error
@@ -50,10 +50,10 @@ def open_manifest(url: str) -> Iterator[OpenManifest]:
 
 @contextmanager
 def writing(url: str) -> Iterator[None]:
-    """Name the manifest, the ledger, in the errors of storage inside.
+    """Name the manifest or ledger in errors that storage raises in the block.
 
     Raises:
-        ManifestChanged: something else is there now than was expected.
+        ManifestChanged: the content is no longer the expected one.
         ManifestError: the store refuses.
         TransientError: the store did not answer.
     """
@@ -66,8 +66,8 @@ def writing(url: str) -> Iterator[None]:
 
 
 def replace(url: str, file: Path, expected: Identity | None, keep: int = 0) -> None:
-    """Put ``file`` at ``url`` in one step, if ``expected`` is there; behind the first ``keep``
-    bytes of that. Raises as :func:`writing`."""
+    """Replace the content of ``url`` in one step, if it is still ``expected``: its first ``keep``
+    bytes stay, and ``file`` follows them. Raises as :func:`writing`."""
     with writing(url):
         storage.replace(url, file, expected, keep)
 

@@ -15,12 +15,12 @@ from tasks.manifests.splice import DECODER, set_values, skip_space
 
 _CHUNK_BYTES = 1 << 20
 _TOKEN_CHARACTERS = 16
-"""An error so near to the end of what is held may be that of a number or a word that goes on behind
-it. (A string that goes on has an error of its own.)"""
+"""An error this close to the end of the text in memory may only mean that a number or a word is not
+complete. (The decoder has a different error for an incomplete string.)"""
 
 
 class JsonArray:
-    """``.json``. One object of an array is held at a time."""
+    """``.json``. One object of the array is in memory at a time."""
 
     def read(self, source: BinaryIO, fields: Fields) -> Iterator[Sample]:
         joined = _Joined(source)
@@ -74,13 +74,13 @@ class _Joined:
 
 
 class _Element(NamedTuple):
-    """One object of an array; behind the last one a piece of text without one.
+    """One object of an array; or, as the last element, only the text after the last object.
 
     Attributes:
-        before: the text since the element before.
-        text: of the object.
-        line: on which it starts.
-        record: the object, decoded.
+        before: the text between the previous object and this one.
+        text: the text of the object.
+        line: 1-based line on which the object starts.
+        record: the decoded object.
     """
 
     before: str
@@ -119,8 +119,8 @@ class _Text:
     """The text of an array; only the part in use is in memory.
 
     Attributes:
-        position: offset into the part that is held.
-        line: 1-based line of what :meth:`take` gives next.
+        position: offset in the part that is in memory.
+        line: 1-based line of the text that :meth:`take` returns next.
     """
 
     def __init__(self, source: _Joined) -> None:
@@ -130,9 +130,10 @@ class _Text:
         self.position = int(self._text.startswith(BOM))
 
     def _grow(self) -> bool:
-        """Read on, within the limit; False at the end of the file.
+        """Read more, within the limit; return False at the end of the file.
 
-        What is held doubles, so that decoding a long object again and again stays linear.
+        The text in memory doubles, so that repeated attempts to decode a long object take linear
+        time in all.
         """
         held = len(self._text) - self._taken
         if held > MAX_LINE_BYTES:
@@ -155,14 +156,14 @@ class _Text:
                 return self._text[self.position : self.position + 1]
 
     def take(self) -> str:
-        """Return the text from where the last one ended up to the position."""
+        """Return the text between the end of the previous piece and the position."""
         piece = self._text[self._taken : self.position]
         self._taken = self.position
         self.line += piece.count("\n")
         return piece
 
     def decode_object(self) -> dict[str, object]:
-        """Return the object at the position, which moves behind it."""
+        """Decode the object at the position, and move the position after it."""
         while True:
             try:
                 record, end = DECODER.raw_decode(self._text, self.position)

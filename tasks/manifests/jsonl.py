@@ -12,7 +12,7 @@ from tasks.manifests.splice import DECODER, set_values, skip_space
 
 class JsonLines:
     """``.jsonl``, ``.ndjson``. UTF-8, with or without a byte order mark; any line endings; blank
-    lines are no samples."""
+    lines hold no sample."""
 
     def read(self, source: BinaryIO, fields: Fields) -> Iterator[Sample]:
         return read_lines(lines(source), fields)
@@ -22,7 +22,7 @@ class JsonLines:
 
 
 def read_lines(source: Iterable[bytes], fields: Fields) -> Iterator[Sample]:
-    """Yields the samples of these lines."""
+    """Yield the samples of these lines."""
     for _, _, sample in _parsed(source, fields):
         if sample is not None:
             yield sample
@@ -31,7 +31,7 @@ def read_lines(source: Iterable[bytes], fields: Fields) -> Iterator[Sample]:
 def rewrite_lines(
     source: Iterable[bytes], target: BinaryIO, fields: Fields, tag: TagSample
 ) -> None:
-    """Do for lines what :meth:`ManifestFormat.rewrite` does."""
+    """Rewrite these lines, as :meth:`ManifestFormat.rewrite` does a file."""
     parents = parents_of(fields)
     for raw, text, sample in _parsed(source, fields):
         values = None if sample is None else tag(sample)
@@ -43,7 +43,7 @@ def rewrite_lines(
 
 
 def _parsed(source: Iterable[bytes], fields: Fields) -> Iterator[tuple[bytes, str, Sample | None]]:
-    """Yields each line, its text and its sample; a blank line has no sample."""
+    """Yield each line, its text and its sample; a blank line has no sample."""
     records = Records(fields)
     for line, raw in enumerate(source, 1):
         if raw.isspace():

@@ -1,12 +1,12 @@
-"""The failure ledger: beside each manifest, why samples of it have no tags.
+"""The failure ledger beside each manifest: which samples have no tags, and why.
 
 ``<manifest>.failures`` holds one JSON object a line::
 
     {"manifest": ..., "line": 7, "video": "s3://b/a.mp4", "error": "corrupt", "reason": ...,
      "content": "1234 bytes, 9b2cf535f27731c974343645a3985328", "time": "2026-01-31T02:00:00+00:00"}
 
-It tells the state after the last merge of that manifest: written anew each time, and removed when
-nothing fails any more. What the one before tells of, too, is no news: see :class:`Earlier`.
+It describes the last merge of its manifest. Each merge writes a new ledger, or removes the old one
+if nothing failed. A failure that the old ledger lists too is a known one: see :class:`Earlier`.
 """
 
 import hashlib
@@ -47,8 +47,8 @@ BUFFER_BYTES = 1 << 20
 def ledger_of(manifest: str) -> str:
     """Return the URL of a manifest's ledger.
 
-    A name that would be longer than file systems take is shortened, with a hash of the whole name
-    in place of the rest: ``<first part>.<8 hex digits>.failures``.
+    A name that would exceed the limit of file systems is cut, and a hash of the whole name is
+    appended: ``<first part>.<8 hex digits>.failures``.
     """
     encoded = name(manifest).encode(errors="surrogateescape")
     if len(encoded) + len(LEDGER_SUFFIX) <= MAX_NAME_BYTES:
@@ -59,10 +59,10 @@ def ledger_of(manifest: str) -> str:
 
 
 class Ledger:
-    """Takes the failures of one merge, in order.
+    """Writes the failures of one merge, in order.
 
     Attributes:
-        entries: how many there are.
+        entries: number of failures so far.
     """
 
     def __init__(self, manifest: str, file: BinaryIO) -> None:
@@ -78,7 +78,7 @@ class Ledger:
         reason: str,
         content: str | None = None,
     ) -> None:
-        """Record one failure; no ``line`` and ``video`` when it is the manifest's as a whole."""
+        """Record one failure. ``line`` and ``video`` are None if it concerns no single one."""
         shown_video, shown_content = _shown(video, content)
         entry = {
             "manifest": self._manifest,
@@ -94,10 +94,10 @@ class Ledger:
 
 
 class Earlier:
-    """The failures that a ledger lists, as a number each: there may be millions.
+    """The failures that a ledger lists, each stored as one integer: there may be millions.
 
-    Known is a failure that concerns one video or sample, if the same content of it has failed in
-    the same way before.
+    A failure is known if it concerns one video or sample, and the same content of it failed in the
+    same way before.
     """
 
     def __init__(self, entries: Iterable[Mapping[str, object]]) -> None:
@@ -118,12 +118,12 @@ class Earlier:
 
 
 def _number(line: object, video: object, content: object, kind: object) -> int:
-    """Stand for a failure. A video fails on whatever line it is, a sample on its own."""
+    """Hash a failure. The line counts only without a video: a video fails on any line."""
     return hash((str(line) if video is None else None, str(video), str(content), str(kind)))
 
 
 def _shown(video: str | None, content: str | None) -> tuple[str | None, str | None]:
-    """How a ledger writes which video failed, and which content of it."""
+    """Return a video's URL and its content as a ledger writes them."""
     return (
         None if video is None else shown_url(video),
         None if content is None else shown(content),
@@ -131,8 +131,7 @@ def _shown(video: str | None, content: str | None) -> tuple[str | None, str | No
 
 
 def earlier(target: str) -> Earlier:
-    """Read the ledger of a manifest; without one, or with one that cannot be read, nothing is
-    known."""
+    """Read the ledger of a manifest; if it is missing or unreadable, no failure is known."""
     try:
         with open_for_reading(ledger_of(target), seekable=False).stream as file:
             return Earlier(_entries(file))
@@ -150,8 +149,8 @@ def _entries(file: BinaryIO) -> Iterator[dict[str, object]]:
 
 @contextmanager
 def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
-    """Collect the failures of ``manifest``; they become the ledger of ``target`` in the end,
-    unless an exception ends it.
+    """Collect the failures of ``manifest``, and write them as the ledger of ``target`` unless the
+    block raises.
 
     Raises:
         ManifestError: the store refuses the ledger.

@@ -1,4 +1,4 @@
-"""Lines of a text manifest: UTF-8, and none longer than memory bears."""
+"""Read the lines of a text manifest: UTF-8, and of limited length."""
 
 import codecs
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from typing import Protocol
 from tasks.errors import ManifestError
 
 MAX_LINE_BYTES = 64 << 20
-"""A few kilobytes of Zstandard can hold a line of any length; no sample is so long. It holds for a
-line of JSON Lines, a row of CSV (with the line ends inside its quotes) and a sample of an array;
-and for blank lines one after another, of which there could be any number, too."""
+"""Limit for a line of JSON Lines, a row of CSV (with the line ends inside its quotes), an object of
+a JSON array, and a run of blank lines. No sample is so long, but a few kilobytes of Zstandard can
+hold a line, or blank lines, of any length."""
 
 BOM = "\ufeff"
 
@@ -25,11 +25,11 @@ class Readable(Protocol):
 
 
 def lines(source: Readable) -> Iterator[bytes]:
-    """Yields the lines as they stand in the file, with their endings.
+    """Yield the lines as in the file, with their endings.
 
     Raises:
-        ManifestError: the file is UTF-16 or UTF-32, or a line, or the blank lines in one place,
-            exceed ``MAX_LINE_BYTES``.
+        ManifestError: the file is UTF-16 or UTF-32; or a line, or a run of blank lines, exceeds
+            ``MAX_LINE_BYTES``.
     """
     blank = 0
     # One byte more than allowed tells a line that is too long from one that just fits.
@@ -51,9 +51,9 @@ def too_long(line: int) -> ManifestError:
 
 
 def require_utf_8(first: bytes) -> None:
-    """Refuse a file that begins so if it is UTF-16 or UTF-32."""
-    # The little-endian mark of UTF-32 begins with that of UTF-16. Without a mark, the first
-    # character (ASCII in JSON, and in most headers) brings one or three NUL bytes along.
+    """Refuse a file if its first bytes are UTF-16 or UTF-32."""
+    # UTF-32 comes first, since its little-endian mark begins with the mark of UTF-16. Without a
+    # mark, the first character (ASCII in JSON, and in most headers) has one or three NUL bytes.
     if first.startswith(_UTF_32) or b"\0\0" in first[:4]:
         raise ManifestError("", "is UTF-32 text: save it as UTF-8")
     if first.startswith(_UTF_16) or b"\0" in first[:2]:

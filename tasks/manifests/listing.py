@@ -1,4 +1,4 @@
-"""Lists the manifests that a pattern matches."""
+"""List the manifests that a pattern matches."""
 
 import logging
 from typing import NamedTuple
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 _TABLES = {extension.removeprefix(".") for extension in FORMATS} | {
     "arrow", "avro", "feather", "jl", "jsonlines", "orc", "parq", "pq", "tab", "xls", "xlsx",
 }  # fmt: skip
-"""How tables are named, in the formats that can be read and in others."""
+"""Extensions of tables, in the formats that can be read and in others."""
 
 _EXAMPLES = 3
 
@@ -24,8 +24,8 @@ class Found(NamedTuple):
 
     Attributes:
         url: where it is.
-        path: the part of it below the folder or glob that was named: what a copy is named. Folders
-            named ``column=value`` above are a part of it too, since they hold a column's values.
+        path: its path below the folder or glob that the user named, which a copy keeps. It includes
+            the folders ``column=value`` above, since they hold the values of a column.
     """
 
     url: str
@@ -35,9 +35,9 @@ class Found(NamedTuple):
 def list_manifests(pattern: str) -> list[Found]:
     """List the manifests that a file name, a folder (at any depth) or a glob matches, sorted.
 
-    A folder or glob gives what has a manifest's extension and no hidden part below the folder it
-    starts from, so neither ledgers nor temporary files. What looks like a manifest in a format that
-    cannot be read is passed over with a line in the log. Always asks the store.
+    In a folder or glob, a manifest has one of the known extensions, and its path below has no
+    hidden part: so ledgers and temporary files are left out. Tables in a format that cannot be read
+    are passed over, and the log names them. Listings are never cached.
 
     Raises:
         ConfigurationError: nothing matches, or the store refuses to list.
@@ -58,19 +58,22 @@ def list_manifests(pattern: str) -> list[Found]:
     manifests = [file for file in files if is_manifest(file)]
     others = [file for file in files if not is_manifest(file) and _is_table(file)]
     if not manifests:
-        raise ConfigurationError(f"There is no manifest at {shown_url(url)}{_but(files, others)}.")
+        instead = _instead(files, others)
+        raise ConfigurationError(f"There is no manifest at {shown_url(url)}{instead}.")
     if others:
-        log.warning("passed over at %s: %s", shown_url(url), _told(others))
+        log.warning("passed over at %s: %s", shown_url(url), _unreadable(others))
     base = above_partitions(root)
     return [Found(file, relative(file, base)) for file in manifests]
 
 
 def table_of(folder: str) -> str | None:
-    """Name the kind of table whose Parquet files this folder holds, above its partitions, if it
-    is one.
+    """Return "Delta", "Hudi" or "Iceberg" if the Parquet files below a folder are part of a table.
 
-    The log of such a table knows how large each file is, and readers look for the footer there:
-    with one file replaced, the whole table can no longer be read.
+    The log of the table stores the size of each file, and readers expect the footer there: if one
+    file is replaced, the whole table can no longer be read.
+
+    Args:
+        folder: the one above the partitions.
     """
     if is_there(f"{folder}/_delta_log"):
         return "Delta"
@@ -86,40 +89,40 @@ def table_of(folder: str) -> str | None:
 
 
 def has_summary(folder: str) -> bool:
-    """Tell whether this folder has a ``_metadata``: the footers of all Parquet files below, copied.
+    """Tell whether this folder has a ``_metadata`` file: copies of the footers of all files below.
 
-    Few readers ask for it. Those that do see the files as they were.
+    Few readers use it; they do not see what has changed in the files since.
     """
     try:
         return is_there(f"{folder}/_metadata")
-    except StorageError:  # it is only asked for a line in the log
+    except StorageError:  # only a line in the log depends on it
         return False
 
 
 def above_partitions(folder: str) -> str:
-    """Return the folder in which the partitions (``day=1/hour=2``) of this one begin."""
+    """Return the folder without its partitions: ``a/day=1/hour=2`` -> ``a``."""
     while "=" in name(folder):
         folder = parent(folder)
     return folder
 
 
 def _is_table(file: str) -> bool:
-    """Tell whether the name is that of a table, compressed or not: ``a.pq``, ``a.jsonl.xz``."""
+    """Tell whether a name is a table's, compressed or not: ``a.pq``, ``a.jsonl.xz``."""
     return not file.endswith(LEDGER_SUFFIX) and not _TABLES.isdisjoint(
         name(file).lower().split(".")[1:][-2:]
     )
 
 
-def _told(files: list[str]) -> str:
+def _unreadable(files: list[str]) -> str:
     more = f" and {len(files) - _EXAMPLES:,} more" if len(files) > _EXAMPLES else ""
     examples = ", ".join(shown_url(name(file)) for file in files[:_EXAMPLES])
     return f"{len(files):,} in a format that cannot be read ({examples}{more})"
 
 
-def _but(files: list[str], tables: list[str]) -> str:
-    """Say what is there instead of a manifest."""
+def _instead(files: list[str], tables: list[str]) -> str:
+    """Describe the files that were found instead of a manifest."""
     if tables:
-        return f", only {_told(tables)}"
+        return f", only {_unreadable(tables)}"
     if files:
         return ", only other files; README.md says how to list videos in a manifest"
     return ""

@@ -1,18 +1,16 @@
-"""Parquet: what is written comes into new last columns, or new last fields of the ``meta`` struct.
-The tags are of type list<string>; null is no value.
+"""Parquet: the written fields become new columns at the end, or new fields at the end of the
+``meta`` struct. Tags have the type list<string>; null means no value.
 
-No other column is decoded, encoded or moved: its bytes stay where they are in the file, with its
-page index and its bloom filter. Behind them come the pages of the new columns, which pyarrow
-writes, and a new footer. pyarrow reads the videos and the old values through a footer that has only
-these.
+No other column is decoded, encoded or moved: its pages, page index and bloom filter keep their
+offsets in the file. After them come the pages of the new columns, which pyarrow writes, and a new
+footer. pyarrow reads the videos and the old values through a footer that lists only these columns.
 
     before  PAR1 | pages, indexes and bloom filters of all columns | footer
     after   PAR1 | the same                          | pages of the new columns | new footer
                                                keep -^
 
-A column that is there already, and in which a value changes, is superseded: the new footer no
-longer points to its pages, which are left out where they are the last in the file (since they were
-written here).
+An existing column in which a value changes is superseded: the new footer no longer points to its
+pages. They are dropped if they are the last in the file, as they are when this project wrote them.
 """
 
 import io
@@ -63,8 +61,8 @@ class Parquet:
         target.write(end.data)
 
     def extend(self, source: BinaryIO, target: BinaryIO, fields: Fields, tag: TagSample) -> int:
-        """Write, as :meth:`rewrite` does, to ``target`` only what follows the bytes of ``source``
-        that stay, and return how many these are."""
+        """Write only the part of the new file that follows the unchanged start of ``source``, and
+        return the length of that start in bytes."""
         end = _new_end(source, fields, tag)
         target.write(end.data)
         return end.keep
@@ -73,7 +71,7 @@ class Parquet:
 def _new_end(source: BinaryIO, fields: Fields, tag: TagSample) -> NewEnd:
     with refusing():
         columns = Columns(source, fields)
-        files = _written(columns, tag)
+        files = _write_columns(columns, tag)
         if not files:
             return NewEnd(source.seek(0, io.SEEK_END), memoryview(b""), ())
         end = columns.end(files)
@@ -81,9 +79,8 @@ def _new_end(source: BinaryIO, fields: Fields, tag: TagSample) -> NewEnd:
         return end
 
 
-def _written(columns: Columns, tag: TagSample) -> list[ColumnFile]:
-    """Write the new columns, each to a file of its own; those in which no value changes are left
-    out."""
+def _write_columns(columns: Columns, tag: TagSample) -> list[ColumnFile]:
+    """Write each new column to a file of its own; return those in which a value changes."""
     files = [columns.file_of(column) for column in columns.columns]
     row = 1
     for group in range(len(columns.footer.groups)):
@@ -103,18 +100,18 @@ def _add_batch(
         values = tag(sample)
         if values is not None and sample.fault is None:
             changes[sample.line - row] = values
-    # A new struct is never null: with nothing but nulls in it, the row can gain values later.
+    # A new struct is never null, even if all its fields are: so the row can gain values later.
     null_structs = np.zeros(batch.num_rows, bool)
     if columns.in_struct:
         null_structs |= _is_null(batch.column(1))
-    # Of a struct that holds more, no such row has changed.
+    # A null struct gains values only if it has no other fields (see _samples).
     fills_structs = bool(null_structs[list(changes)].any())
     null_structs[list(changes)] = False
     old = columns.old(batch)
     for file in files:
         name, index = file.column.name, file.column.index
         own = {number: values[name] for number, values in changes.items() if name in values}
-        # Each field of a struct says where that is null.
+        # Each field of a struct also stores in which rows the struct is null.
         file.changed |= bool(own) or (fills_structs and index is not None)
         file.add(_replaced(old[name], file.column.field.type, own), null_structs)
 
@@ -142,8 +139,8 @@ def _is_null(values: pa.Array) -> NDArray[np.bool_]:
 
 
 def _lists(values: pa.Array) -> Iterator[object]:
-    """Do as ``to_pylist`` does, which makes an object of every list and takes three times as
-    long."""
+    """Convert to Python objects as ``to_pylist`` does, in a third of the time: that makes a pyarrow
+    object of every list."""
     try:
         if not pa.types.is_list(values.type) or values.null_count:
             return iter(values.to_pylist())

@@ -1,5 +1,4 @@
-"""Open a Parquet file that gained columns and compare it with the old one, before it replaces
-that."""
+"""Compare a Parquet file that gained columns with the old file, before the new one replaces it."""
 
 from collections.abc import Sequence
 from typing import BinaryIO, cast
@@ -11,20 +10,22 @@ from tasks.manifests.parquet_file import Spliced
 
 
 class CheckError(ValueError):
-    """The new file is not the old one with new columns. This is a fault of this project."""
+    """The new file is not the old one with new columns. This is a bug of this project."""
 
 
 def verify(source: BinaryIO, columns: Columns, end: NewEnd, files: Sequence[ColumnFile]) -> None:
-    """Read the file that ``end`` makes of ``source`` and compare it.
+    """Read the new file and compare it with the old one.
 
     Args:
-        columns: of ``source``.
+        source: the old file.
+        columns: the written columns of the old file.
+        end: what the new file has after the bytes that stay.
         files: the new columns.
 
     Raises:
         CheckError: another column, or a value of a new one, is not what it should be.
     """
-    # This vets the new footer too: each chunk lies inside of the data.
+    # This checks the new footer too: each chunk lies inside the data.
     result = Columns(cast(BinaryIO, Spliced(source, end.keep, end.data)), columns.fields)
     _compare_others(columns, result, end, {file.column.name for file in files})
     for number in range(len(result.footer.groups)):
@@ -36,7 +37,7 @@ def verify(source: BinaryIO, columns: Columns, end: NewEnd, files: Sequence[Colu
 
 
 def _compare_others(columns: Columns, result: Columns, end: NewEnd, written: set[str]) -> None:
-    """Refuse a file in which another column is not where and as it was."""
+    """Refuse a new file in which another column has moved or changed."""
     if any(column.index is None for column in result.columns if column.name in written):
         raise CheckError("a new column is not there")
     old, new = columns.footer, result.footer
@@ -51,7 +52,7 @@ def _compare_others(columns: Columns, result: Columns, end: NewEnd, written: set
     old_chains, new_chains = [*old.root.chains()], [*new.root.chains()]
     if any(old_chains[before] != new_chains[after] for before, after in others):
         raise CheckError("another column has another schema")
-    # Not by pyarrow: it ends the process on statistics that are damaged (std::terminate).
+    # Not with pyarrow: damaged statistics make it end the process (std::terminate).
     for old_group, new_group in zip(old.groups, new.groups, strict=True):
         old_chunks, new_chunks = old_group.structs(ids.COLUMNS), new_group.structs(ids.COLUMNS)
         if any(old_chunks[before] != new_chunks[after] for before, after in others):

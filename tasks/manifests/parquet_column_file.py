@@ -17,24 +17,24 @@ Style = dict[str, str | bool]
 """Options of pyarrow's writer."""
 
 Digest = tuple[object, ...]
-"""The same for columns with equal values, however they are split into batches."""
+"""Equal for columns with equal values, however these are split into batches."""
 
 
 class ColumnFile:
-    """A Parquet file of one column alone, written a row group at a time.
+    """A Parquet file of one column, written one row group at a time.
 
     Attributes:
-        column: which.
-        changed: whether a row has gained a value.
-        digests: of the values of each row group.
+        column: the column.
+        changed: whether it differs from the column of the old file.
+        digests: the digest of the values in each row group.
     """
 
     def __init__(self, column: Column, struct: pa.Field | None, style: Style) -> None:
         """Begin the file.
 
         Args:
-            struct: that holds the column, without fields; None where none does.
-            style: how it is written.
+            struct: the struct that holds the column, without its fields; None at the top level.
+            style: options for pyarrow's writer.
         """
         self.column, self.changed = column, False
         self.digests: list[Digest] = []
@@ -49,7 +49,8 @@ class ColumnFile:
         """Add some rows to the row group.
 
         Args:
-            null_structs: in which of them the struct is null.
+            values: the values of the column.
+            null_structs: for each row, whether the struct is null.
         """
         self._values.append(values)
         self._null_structs.append(pa.array(null_structs))
@@ -69,7 +70,7 @@ class ColumnFile:
         self._values, self._null_structs = [], []
 
     def close(self) -> io.BytesIO:
-        """Return the whole file; it is not kept."""
+        """End the file and return it; nothing of it stays in this object."""
         self._writer.close()
         sink = self._sink
         del self._writer, self._sink
@@ -77,7 +78,7 @@ class ColumnFile:
 
 
 def digest(parts: Sequence[pa.Array]) -> Digest:
-    """Digest the values of a column, in parts."""
+    """Digest the values of a column that comes in parts."""
     checksums: dict[tuple[int | str, ...], int] = {}
     for part in parts:
         _add(part, (), checksums)
@@ -87,7 +88,7 @@ def digest(parts: Sequence[pa.Array]) -> Digest:
 def _add(
     values: pa.Array, path: tuple[int, ...], checksums: dict[tuple[int | str, ...], int]
 ) -> None:
-    """Add the values to the checksums of their level and of those below."""
+    """Add the values to the checksums of their level and of the levels below."""
 
     def add(what: str, data: bytes | pa.Buffer) -> None:
         checksums[*path, what] = zlib.crc32(data, checksums.get((*path, what), 0))

@@ -1,5 +1,4 @@
-"""The written columns of one Parquet file: where they are or go, and the end of the file with
-them."""
+"""Find the written columns of a Parquet file, and make the end of the file that gains them."""
 
 import io
 from collections.abc import Sequence
@@ -32,8 +31,8 @@ class NewEnd:
     """The end of a file that has gained columns.
 
     Attributes:
-        keep: how many bytes of the file stay before it.
-        data: the pages of the columns, and the new footer.
+        keep: how many bytes of the old file stay before it.
+        data: the pages of the new columns, and the new footer.
         leaves: the former index of each leaf; None for a new one.
     """
 
@@ -45,24 +44,24 @@ class NewEnd:
 class Columns:
     """The columns that a run writes to one file.
 
-    Whatever cannot be done to the file is found out here, before any of its videos is decoded.
+    A file that cannot gain them is refused here, before any of its videos is decoded.
 
     Attributes:
-        footer: of the file.
-        group: that the columns are in.
-        columns: all of them, also those that the file does not have yet.
-        in_struct: whether the file has the struct that holds them or will hold them.
-        shares_struct: whether that struct holds other fields. It says for all of them where it is
-            null, so that a row in which it is cannot gain these alone.
-        reader: reads the videos, and those of the columns that the file has. In a struct it reads
-            one other field where there are none of them: that tells where the struct is null.
+        footer: the footer of the file.
+        group: the group that holds the columns.
+        columns: all of them, also the ones that the file lacks.
+        in_struct: whether they belong to a struct that the file has.
+        shares_struct: whether that struct has other fields. Where it is null, all its fields are,
+            so that such a row cannot gain the written fields alone.
+        reader: reads the videos, and the columns that the file has. If a struct has none of them,
+            it reads another field, which tells where the struct is null.
     """
 
     def __init__(self, source: BinaryIO, fields: Fields) -> None:
-        # Exceptions of the source differ from faults of the file.
+        # It tells exceptions of the source from faults of the file.
         whole = Spliced(source, source.seek(0, io.SEEK_END), b"")
         self.fields, self.footer = fields, Footer.read(cast(BinaryIO, whole))
-        # For pyarrow's own checks of what is not read here.
+        # pyarrow also checks the parts of the footer that are not read here.
         pq.read_metadata(whole)
         if any(group.integer(ids.GROUP_ROWS) > _MAX_GROUP_ROWS for group in self.footer.groups):
             raise UnsupportedError(f"has a row group of more than {_MAX_GROUP_ROWS} rows")
@@ -84,12 +83,12 @@ class Columns:
             for name, kind in kinds(fields).items()
         ]
         self._style = self._style_like(root.leaves_before(videos))
-        self._try()
+        self._try_footer()
 
     def old(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
-        """Return the values of the columns in some rows; nulls for a column that is not there.
+        """Return the values of the columns in some rows; nulls for a column that the file lacks.
 
-        A field counts only where its struct is there.
+        A field of a null struct is null.
         """
         names, arrays = batch.schema.names[1:], batch.columns[1:]
         if self.in_struct:
@@ -104,7 +103,7 @@ class Columns:
         }
 
     def file_of(self, column: Column) -> ColumnFile:
-        """Begin a Parquet file of a column alone."""
+        """Begin a Parquet file of one column."""
         struct = None
         if self.group.meta is not None:
             required = self.group.node is not None and self.group.node.is_required
@@ -112,20 +111,20 @@ class Columns:
         return ColumnFile(column, struct, self._style)
 
     def end(self, files: Sequence[ColumnFile]) -> NewEnd:
-        """Make the end of the file with these columns."""
+        """Make the end of the new file from these columns."""
         layout = Layout(self.group, [file.column for file in files])
         leaves = layout.leaves()
         keep = kept_bytes(self.footer, {*range(self.footer.root.leaves)}.difference(leaves))
         data = io.BytesIO()
-        chunks = _appended(files, data, keep)
-        # Of each row group the chunks of all columns, in the order of the schema.
+        chunks = _append_pages(files, data, keep)
+        # For each row group, the chunks of all columns in the order of the schema.
         groups = zip(*(chunks[column.name] for column in layout.columns), strict=True)
         tree = self._tree(layout, [list(chain(*group)) for group in groups])
         data.write(closed(tree))
         return NewEnd(keep, memoryview(data.getvalue()), leaves)
 
     def _tree(self, layout: Layout, added: Sequence[Sequence[Struct]]) -> Struct:
-        """Make the new FileMetaData of the column chunks of each row group."""
+        """Make the new FileMetaData; ``added`` are the new column chunks of each row group."""
         root, leaves = layout.schema(), layout.leaves()
         paths = [
             Items(BINARY, [element.binary(ids.NAME) for element in elements])
@@ -141,14 +140,15 @@ class Columns:
         ]
         return with_leaves(with_columns(self.footer.tree, layout), root, leaves, groups)
 
-    def _try(self) -> None:
-        """Find out now if the footer cannot be changed: with chunks that are there already in place
-        of those to come."""
+    def _try_footer(self) -> None:
+        """Make a footer with existing chunks in place of the new ones, so that a file whose footer
+        cannot be changed is refused now."""
         layout = Layout(self.group, self.columns)
         new = layout.leaves().count(None)
         self._tree(layout, [[group.structs(ids.COLUMNS)[0]] * new for group in self.footer.groups])
 
     def _read_columns(self, videos: int, there: Sequence[int]) -> list[tuple[Sequence[int], Node]]:
+        """Choose the columns to read, each with the indexes of its leaves."""
         root, group = self.footer.root, self.group
         first = root.leaves_before(videos)
         columns: list[tuple[Sequence[int], Node]] = [
@@ -167,13 +167,13 @@ class Columns:
     def _column(self, wanted: pa.Field, index: int | None, found: dict[str, pa.Field]) -> Column:
         node = node_of(wanted)
         old = None if index is None else self.group.children[index]
-        # One that is there already keeps the names of its levels and its field numbers.
+        # An existing column keeps the names of its levels and its field numbers.
         if old is not None and old.holds(node):
             return Column(as_in_file(wanted, found[wanted.name]), old, index)
         return Column(wanted, node, index)
 
     def _style_like(self, leaf: int) -> Style:
-        """Choose how new columns are written: as the chunks of this leaf are."""
+        """Return options for new columns: this leaf's compression, a page index if it has one."""
         if not self.footer.groups:
             return {}
         chunk = self.footer.groups[0].structs(ids.COLUMNS)[leaf]
@@ -181,13 +181,13 @@ class Columns:
         return {"compression": codec, "write_page_index": ids.OFFSET_INDEX in chunk}
 
 
-def _appended(
+def _append_pages(
     files: Sequence[ColumnFile], target: BinaryIO, keep: int
 ) -> dict[str, list[list[Struct]]]:
-    """Write the pages of columns one behind the other.
+    """Write the pages of the columns one after another.
 
     Args:
-        keep: offset in the new file of what is written to the start of ``target``.
+        keep: offset in the new file at which ``target`` starts.
 
     Returns:
         The column chunks of each column in each row group.
@@ -206,10 +206,10 @@ def _appended(
 
 
 def _smallest(fields: Sequence[Node]) -> tuple[int, Node]:
-    """Choose a field to read that tells where the struct is null: its index, and the field."""
+    """Choose the smallest field, which tells where the struct is null: its index, and the field."""
     index = min(range(len(fields)), key=lambda child: fields[child].leaves)
     field = fields[index]
     if field.children:
         return index, field
-    # Of a value only its presence is asked: what its bytes mean is left out.
+    # Only the presence of a value matters, so the logical type is left out.
     return index, Node(field.element.only((ids.TYPE, ids.TYPE_LENGTH, ids.REPETITION, ids.NAME)))

@@ -13,11 +13,11 @@ from tasks.manifests.thrift_compact import MalformedError
 
 
 class _SourceError(Exception):
-    """What the source raised, as its cause: not the file's fault."""
+    """Has an exception of the source as its cause: the file is not at fault."""
 
 
 class Spliced(io.RawIOBase):
-    """The first ``length`` bytes of ``source``, and ``tail`` behind them."""
+    """The first ``length`` bytes of ``source``, followed by ``tail``."""
 
     def __init__(self, source: BinaryIO, length: int, tail: bytes | memoryview) -> None:
         self._source, self._length, self._tail = source, length, tail
@@ -62,8 +62,8 @@ class Spliced(io.RawIOBase):
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn what the libraries raise about a file into its refusal; let pass what the source of its
-    bytes raised.
+    """Turn exceptions of the libraries about a file into ManifestErrors; exceptions of the source
+    pass.
 
     Raises:
         ManifestError: the file is damaged, or cannot gain a column.
@@ -75,7 +75,7 @@ def refusing() -> Iterator[None]:
     except (MalformedError, UnsupportedError) as error:
         raise ManifestError("", str(error)) from error
     # pyarrow has no common class: a damaged page is an OSError, a string that is not UTF-8 a
-    # UnicodeDecodeError, a count that lies a MemoryError or an OverflowError.
+    # UnicodeDecodeError, a false count a MemoryError or an OverflowError.
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ManifestError("", f"is not Parquet that can be read ({reason})") from error

@@ -1,4 +1,4 @@
-"""The footer of a Parquet file: find it, vet it, and close a file with another one.
+"""Find and check the footer of a Parquet file, and close a file with another one.
 
 No page is read here. Offsets and sizes are in bytes, offsets from the start of the file.
 """
@@ -16,17 +16,17 @@ from tasks.manifests.thrift_compact import MalformedError, Struct, decode, encod
 MAGIC, _MAGIC_ENCRYPTED = b"PAR1", b"PARE"
 _MIN_BYTES = 12  # magic, an empty footer, its length, magic
 MAX_FOOTER_BYTES = 16 << 20
-"""Of a larger footer the tree would take more than half a gigabyte."""
+"""The tree of a larger footer would take more than half a gigabyte of memory."""
 
 _ENDLESS = 1 << 62
 
 
 @dataclass(frozen=True)
 class Footer:
-    """A footer that was vetted.
+    """A footer that has been checked.
 
     Attributes:
-        start: its offset, which is where the data ends.
+        start: its offset, at which the data ends.
         tree: its FileMetaData.
         root: its schema.
     """
@@ -37,7 +37,7 @@ class Footer:
 
     @classmethod
     def read(cls, source: BinaryIO) -> Self:
-        """Find the footer of a file and vet it.
+        """Find the footer of a file and check it.
 
         Raises:
             MalformedError: it is damaged, or this is no Parquet.
@@ -95,7 +95,7 @@ class Footer:
 
 
 def _find(source: BinaryIO) -> tuple[int, bytes]:
-    """Find the offset of a footer, and its bytes."""
+    """Find the footer of a file: its offset, and its bytes."""
     end = source.seek(0, io.SEEK_END)
     if end < _MIN_BYTES:
         raise MalformedError("is not Parquet: it is too short")
@@ -117,7 +117,7 @@ def _find(source: BinaryIO) -> tuple[int, bytes]:
 
 
 def closed(tree: Struct) -> bytes:
-    """Return the end of a file that has this footer."""
+    """Return the end of a file with this footer: its bytes, their number and the magic."""
     data = encode(tree)
     return data + struct.pack("<I", len(data)) + MAGIC
 
@@ -125,7 +125,7 @@ def closed(tree: Struct) -> bytes:
 def pages_extent(chunk: Struct) -> tuple[int, int]:
     """Return the offsets at which the pages of a column chunk start and end."""
     meta = chunk.struct(ids.META)
-    # 0 stands for none: old writers say so of the dictionary, Arrow of the data where no row is.
+    # 0 means none: old writers write it for a missing dictionary, Arrow for the data of no rows.
     offsets = (meta.integer(ids.DATA_PAGE), meta.integer(ids.DICTIONARY_PAGE, 0))
     start = min((offset for offset in offsets if offset), default=0)
     end = start + meta.integer(ids.COMPRESSED)
@@ -145,5 +145,5 @@ def extents(chunk: Struct) -> Iterator[tuple[int, int]]:
     ):
         if offset in fields:
             start = fields.integer(offset)
-            # Old writers do not say how long a bloom filter is.
+            # Old writers do not store the size of a bloom filter.
             yield start, start + fields.integer(size, _ENDLESS)

@@ -13,15 +13,15 @@ from tasks.manifests.parquet_schema import Node, UnsupportedError, find
 
 
 class Group:
-    """The columns among which some are written: those at the top, or the fields of a struct.
+    """The columns that the written ones join: the top level, or the fields of a struct.
 
     Attributes:
         root: the schema of the file.
-        meta: name of the struct; None for the top.
-        index: of the struct among the columns at the top; None if it is not there.
-        node: the struct, if it is there.
-        children: the columns of the group in the file.
-        starts: index of the first leaf of each, and of the first one behind them.
+        meta: name of the struct; None for the top level.
+        index: index of the struct at the top level; None if the file lacks it.
+        node: the struct; None if the file lacks it.
+        children: the columns that the group has in the file.
+        starts: index of the first leaf of each child, and of the first leaf after them.
     """
 
     def __init__(self, root: Node, meta: str | None) -> None:
@@ -48,7 +48,7 @@ class Column:
     Attributes:
         field: its name and type.
         node: its part of the new schema.
-        index: in its group; None if the file does not have it.
+        index: its index in the group; None if the file lacks it.
     """
 
     field: pa.Field
@@ -64,8 +64,9 @@ class Layout:
     """The new schema.
 
     Attributes:
-        group: that the columns are written to, as it is in the file.
-        order: of the new group: the index of a column that stays, or a written column.
+        group: the group that the columns are written to, as it is in the file.
+        order: the children of the new group: each the old index of an unchanged column, or a
+            written column.
     """
 
     def __init__(self, group: Group, columns: Sequence[Column]) -> None:
@@ -76,8 +77,9 @@ class Layout:
                 order.append(column)
             else:
                 order[column.index] = column
-        # Spark looks for a row group where its first column starts and half its size further. With
-        # a first column at the end of the file that is behind the end: its rows would be lost.
+        # Spark locates a row group by its middle: the offset of its first column plus half its
+        # size. With the first column at the end of the file, the middle would lie behind the end,
+        # and the rows would be lost.
         if group.starts[0] == 0:
             if not any(isinstance(child, int) for child in order):
                 raise UnsupportedError(
@@ -90,7 +92,7 @@ class Layout:
 
     @property
     def columns(self) -> list[Column]:
-        """The written ones, in the order of the new schema."""
+        """The written columns, in the order of the new schema."""
         return [child for child in self.order if isinstance(child, Column)]
 
     def leaves(self) -> list[int | None]:
@@ -104,6 +106,7 @@ class Layout:
         return [*range(group.starts[0]), *inside, *range(group.starts[-1], group.root.leaves)]
 
     def schema(self) -> Node:
+        """Return the new schema of the whole file."""
         group, root = self.group, self.group.root
         children = [
             child.node if isinstance(child, Column) else group.children[child]
@@ -118,18 +121,18 @@ class Layout:
         return root.with_children(top)
 
     def new_fields(self) -> list[pa.Field]:
-        """Return the columns, or the struct that holds them where the file does not have it."""
+        """Return the written columns, or the struct that holds them if the file lacks it."""
         if self.group.meta is not None and self.group.index is None:
             return [self.new_struct()]
         return [column.field for column in self.columns]
 
     def new_struct(self) -> pa.Field:
-        """Return the struct that holds the columns, where the file does not have it."""
+        """Return the struct that holds the written columns."""
         return pa.field(self.group.meta, pa.struct([column.field for column in self.columns]))
 
 
 def node_of(field: pa.Field) -> Node:
-    """Return what pyarrow writes of a column into a schema."""
+    """Return the part of a schema that pyarrow writes for a column."""
     sink = io.BytesIO()
     pq.ParquetWriter(sink, pa.schema([field]), store_schema=False).close()
     return Footer.read(sink).root.children[0]

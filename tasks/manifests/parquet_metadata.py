@@ -1,7 +1,7 @@
 """Add the written columns to the copies of a Parquet file's schema in its key-value metadata.
 
-Readers trust them: Spark does not show a column that its copy does not have, and Arrow ignores a
-copy that has another number of columns.
+Readers trust them: Spark does not show a column that its copy lacks, and Arrow ignores a copy with
+another number of columns.
 """
 
 import base64
@@ -24,9 +24,9 @@ def with_columns(tree: Struct, layout: Layout) -> Struct:
         UnsupportedError: a copy disagrees with the schema of the file.
     """
     edits: dict[bytes, Callable[[bytes, Layout], bytes]] = {
-        b"ARROW:schema": _in_arrow,
-        b"org.apache.spark.sql.parquet.row.metadata": _in_spark,
-        b"pandas": _in_pandas,
+        b"ARROW:schema": _edit_arrow,
+        b"org.apache.spark.sql.parquet.row.metadata": _edit_spark,
+        b"pandas": _edit_pandas,
     }
     if ids.KEY_VALUES not in tree:
         return tree
@@ -39,35 +39,36 @@ def with_columns(tree: Struct, layout: Layout) -> Struct:
     return tree.changed({ids.KEY_VALUES: structs(changed)})
 
 
-def _in_arrow(value: bytes, layout: Layout) -> bytes:
+def _edit_arrow(value: bytes, layout: Layout) -> bytes:
     try:
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value)))
-        fields = _in_fields(list(schema), layout)
+        fields = _edit_fields(list(schema), layout)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UnsupportedError(f"its ARROW:schema cannot be changed ({error})") from error
     metadata = dict(schema.metadata or {})
     if b"pandas" in metadata:
-        metadata[b"pandas"] = _in_pandas(metadata[b"pandas"], layout)
+        metadata[b"pandas"] = _edit_pandas(metadata[b"pandas"], layout)
     new = pa.schema(fields, metadata or None)
     return base64.b64encode(new.serialize().to_pybytes())
 
 
-def _in_fields(top: list[pa.Field], layout: Layout) -> list[pa.Field]:
+def _edit_fields(top: list[pa.Field], layout: Layout) -> list[pa.Field]:
     group = layout.group
     if len(top) != len(group.root.children):
         raise UnsupportedError("it has other columns")
     if group.meta is None:
-        return _in_order(top, layout)
+        return _ordered(top, layout)
     if group.index is None:
         return [*top, layout.new_struct()]
     struct = top[group.index]
     if struct.name != group.meta or not pa.types.is_struct(struct.type):
         raise UnsupportedError(f"it has no struct {group.meta!r}")
-    top[group.index] = struct.with_type(pa.struct(_in_order([*struct.type], layout)))
+    top[group.index] = struct.with_type(pa.struct(_ordered([*struct.type], layout)))
     return top
 
 
-def _in_order(fields: Sequence[pa.Field], layout: Layout) -> list[pa.Field]:
+def _ordered(fields: Sequence[pa.Field], layout: Layout) -> list[pa.Field]:
+    """Return the fields of the new group in the order of the new schema."""
     if len(fields) != len(layout.group.children):
         raise UnsupportedError("it has other columns")
     ordered: list[pa.Field] = []
@@ -80,12 +81,12 @@ def _in_order(fields: Sequence[pa.Field], layout: Layout) -> list[pa.Field]:
             old, kind = fields[child.index], child.field.type
             if old.name != child.name:
                 raise UnsupportedError("it has other columns")
-            # As it was, if the new values have room in it.
+            # The old type stays if it can hold the new values.
             ordered.append(old if fits(old.type, kind) else old.with_type(kind))
     return ordered
 
 
-def _in_spark(value: bytes, layout: Layout) -> bytes:
+def _edit_spark(value: bytes, layout: Layout) -> bytes:
     schema = _json(value)
     fields = _spark_fields(schema)
     if layout.group.meta is not None and layout.group.index is not None:
@@ -104,7 +105,7 @@ def _in_spark(value: bytes, layout: Layout) -> bytes:
 
 
 def _spark_fields(struct: object) -> list[dict[str, object]]:
-    """Return the fields of a struct, themselves and no copy; none where it is none."""
+    """Return the list of a struct's fields itself, to be edited; [] if this is no struct."""
     fields = struct.get("fields") if isinstance(struct, dict) else None
     if not isinstance(fields, list) or not all(isinstance(item, dict) for item in fields):
         return []
@@ -124,11 +125,11 @@ def _spark_type(kind: pa.DataType) -> str | dict[str, object]:
     return "string" if is_text(kind) else "double"
 
 
-def _in_pandas(value: bytes, layout: Layout) -> bytes:
+def _edit_pandas(value: bytes, layout: Layout) -> bytes:
     schema = _json(value)
     columns = schema.get("columns") if isinstance(schema, dict) else None
     if layout.group.index is not None or not isinstance(columns, list):
-        return value  # it says nothing of the fields of a struct
+        return value  # it does not list the fields of a struct
     for field in layout.new_fields():
         for column in columns:
             named = isinstance(column, dict) and column.get("field_name", column.get("name"))

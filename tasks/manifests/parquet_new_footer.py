@@ -1,4 +1,4 @@
-"""The footer of a Parquet file that gains columns: what moves, what is counted, what is sorted."""
+"""Make the footer of a Parquet file that gains columns: offsets, totals, sorting columns."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -15,9 +15,9 @@ _TYPE_ORDER = Struct({1: Field(STRUCT, Struct())})  # of a ColumnOrder; the only
 def kept_bytes(footer: Footer, leaves: Collection[int]) -> int:
     """Count the bytes from the start of the file that stay when some leaves are superseded.
 
-    The chunks and indexes of these are left out if they are all that is before the footer, so that
-    a file that was tagged here before does not grow with each night. No byte that may belong to
-    another column is left out.
+    Their chunks and indexes are dropped if nothing else lies between them and the footer, so that
+    a file that this project tags again does not grow. No byte that may belong to another column is
+    dropped.
     """
     own: list[tuple[int, int]] = []
     others = 0
@@ -36,11 +36,11 @@ def kept_bytes(footer: Footer, leaves: Collection[int]) -> int:
 
 
 def shifted(chunk: Struct, distance: int) -> Struct:
-    """Return a column chunk that is ``distance`` bytes later in the file."""
+    """Return a column chunk with its offsets increased by ``distance`` bytes."""
 
     def moved(fields: Struct, numbers: Sequence[int]) -> Struct:
         offsets = {n: fields.integer(n) for n in numbers if n in fields}
-        # 0 is no offset; FILE_OFFSET is deprecated and mostly 0.
+        # 0 means no offset; FILE_OFFSET is deprecated and mostly 0.
         return fields.changed({n: offset + distance for n, offset in offsets.items() if offset})
 
     meta = moved(chunk.struct(ids.META), _META_OFFSETS)
@@ -56,7 +56,7 @@ def with_leaves(
         tree: the FileMetaData without them.
         root: the schema with them.
         leaves: the former index of each leaf of that schema; None for a new one.
-        added: the column chunks of the new ones in each row group.
+        added: the column chunks of the new leaves in each row group.
     """
     pairs = zip(tree.structs(ids.GROUPS), added, strict=True)
     groups = [_with_chunks(group, leaves, chunks) for group, chunks in pairs]

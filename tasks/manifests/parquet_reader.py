@@ -1,7 +1,7 @@
-"""Read the videos and the written columns of a Parquet file, and nothing of its other columns.
+"""Read the videos and the written columns of a Parquet file, and no other column.
 
-pyarrow reads the file through a footer that has only these: in the others, some damage ends the
-process (std::terminate).
+pyarrow reads the file through a footer that lists only these: in other columns, some kinds of
+damage make it end the process (std::terminate).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ from tasks.manifests.parquet_schema import Node
 from tasks.manifests.parquet_types import is_list, is_text
 from tasks.manifests.thrift_compact import I64, STRUCT, Field, MalformedError, Struct, structs
 
-_BATCH_ROWS = 2048  # of which the scores and timelines are Python objects at one time
-# CREATED_BY: readers look there for the faults of old writers.
+_BATCH_ROWS = 2048  # their scores and timelines are Python objects in memory at once
+# CREATED_BY stays: readers work around the bugs of the writer that it names.
 _FILE_FIELDS = (ids.VERSION, ids.SCHEMA, ids.ROWS, ids.GROUPS, ids.CREATED_BY)
-# Nothing of statistics or indexes.
+# Neither statistics nor indexes.
 _META_FIELDS = (*range(ids.PHYSICAL_TYPE, ids.COMPRESSED + 1), ids.DATA_PAGE, ids.DICTIONARY_PAGE)
 
 
@@ -50,7 +50,7 @@ class Reader:
             # A damaged page may be read as offsets that point outside of their values.
             batch.validate()
             for column in batch.columns:
-                # As bytes: text that is not UTF-8 is a fault of its row alone.
+                # As bytes: text that is not UTF-8 is a fault of one row, not of the file.
                 column.cast(_without_text(column.type)).validate(full=True)
             rows += batch.num_rows
             yield batch

@@ -12,7 +12,7 @@ _MAX_NESTING = 64  # readers recurse
 
 
 class UnsupportedError(ValueError):
-    """The file may be sound, but a column cannot be added to it."""
+    """The file may be valid, but a column cannot be added to it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Node:
 
     @property
     def is_annotated(self) -> bool:
-        """Whether it says what it means, as lists and maps do."""
+        """Whether it has a logical type, as lists and maps have."""
         return ids.CONVERTED_TYPE in self.element or ids.LOGICAL_TYPE in self.element
 
     @property
@@ -49,8 +49,8 @@ class Node:
         return bool(self.children) and not self.is_annotated and not self.is_repeated
 
     def holds(self, other: "Node") -> bool:
-        """Tell whether another column's values can be its own: it has the same levels and types,
-        whatever the names of its lists' levels are, and whatever is required."""
+        """Tell whether this column can hold the values of another: both have the same levels and
+        types. The names of list levels, and which levels are required, do not matter."""
         return (
             self.element.integer(ids.TYPE, -1) == other.element.integer(ids.TYPE, -1)
             and self.is_repeated == other.is_repeated
@@ -72,18 +72,18 @@ class Node:
         return sum(child.leaves for child in self.children[:index])
 
     def with_children(self, children: Sequence["Node"]) -> "Node":
-        """Make the same group of other columns."""
+        """Return this group with other columns."""
         return Node(self.element.changed({ids.CHILDREN: len(children)}), tuple(children))
 
     def elements(self) -> Iterator[Struct]:
-        """Yield its part of the schema as a footer has it, depth first."""
+        """Yield its elements as a footer lists them, depth first."""
         yield self.element
         for child in self.children:
             yield from child.elements()
 
     def chains(self) -> Iterator[tuple[Struct, ...]]:
-        """Yield, for each leaf, the elements from this one down to it, groups without the counts
-        of their children."""
+        """Yield for each leaf the elements from this one down to the leaf; groups come without
+        their number of children."""
         if ids.TYPE in self.element:
             yield (self.element,)
         own = self.element.only(self.element.keys() - {ids.CHILDREN})
@@ -104,7 +104,7 @@ def parse_schema(elements: Sequence[Struct]) -> Node:
     """Make a tree of the elements of a footer.
 
     Raises:
-        MalformedError: they are no schema.
+        MalformedError: they do not form a schema.
         UnsupportedError: they are nested too deeply.
         UnicodeDecodeError: a name is not UTF-8.
     """

@@ -1,4 +1,4 @@
-"""The types of the columns that are written, and which columns of a file can be read as such."""
+"""The types of the written columns, and which types of a file can be read as these."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, get_type_hints
@@ -11,11 +11,11 @@ from tasks.tags import Score, Span
 
 
 class Kind(NamedTuple):
-    """What a column holds.
+    """A kind of column.
 
     Attributes:
-        type: of its values.
-        words: how a reason names it.
+        type: the type of its values.
+        words: its name in error messages.
     """
 
     type: pa.DataType
@@ -38,7 +38,7 @@ PROVENANCE = Kind(pa.string(), "text")
 
 
 def kinds(fields: Fields) -> dict[str, Kind]:
-    """What each of the written columns holds."""
+    """Return the kind of each written column, by name."""
     named = {
         fields.tags: TAGS,
         fields.scores: SCORES,
@@ -49,10 +49,12 @@ def kinds(fields: Fields) -> dict[str, Kind]:
 
 
 def check_types(videos: pa.Field, columns: Mapping[str, pa.Field], fields: Fields) -> None:
-    """Refuse a table in which no row could be tagged: the types hold for all of them.
+    """Refuse a table in which no row could be tagged, since the types hold for all rows.
 
     Args:
-        columns: of those that are written, the ones that the file has.
+        videos: the videos column.
+        columns: the written columns that the file has.
+        fields: their names.
     """
     item = videos.type.value_type if is_list(videos.type) else videos.type
     if not (is_text(item) or pa.types.is_null(item)):
@@ -63,8 +65,8 @@ def check_types(videos: pa.Field, columns: Mapping[str, pa.Field], fields: Field
 
 
 def fits(found: pa.DataType, wanted: pa.DataType, *, or_null: bool = False) -> bool:
-    """Tell whether values of one type can be read as another's: the same levels, with offsets and
-    numbers of any width; or, ``or_null``, nothing but null at some level."""
+    """Tell whether values of type ``found`` can be read as ``wanted``: with the same levels, and
+    offsets and numbers of any width. With ``or_null``, a level may also have the null type."""
     if or_null and pa.types.is_null(found):
         return True
     if is_list(wanted):
@@ -78,7 +80,7 @@ def fits(found: pa.DataType, wanted: pa.DataType, *, or_null: bool = False) -> b
 
 
 def as_in_file(wanted: pa.Field, found: pa.Field) -> pa.Field:
-    """Return the field, required at those levels at which it is required in the file."""
+    """Return the wanted field; the levels that are required in the file stay required."""
     kind = wanted.type
     if is_list(kind):
         kind = pa.list_(as_in_file(kind.value_field, found.type.value_field))

@@ -1,4 +1,4 @@
-"""What the formats share: reading a :class:`Sample` out of one decoded record."""
+"""Read a :class:`Sample` from a decoded record; all formats use this."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ class Records:
     """Reads the samples of one manifest of JSON objects.
 
     An object without the videos key is a sample without videos. A manifest in which no object has
-    it is refused, as a table without the column is: the key has another name there (LLaVA says
+    it is refused, as a table without the column is: its key probably has another name (LLaVA uses
     ``video``), and every sample would be tagged ``[]``.
     """
 
@@ -25,7 +25,7 @@ class Records:
         self._samples = self._with_videos = 0
 
     def sample(self, record: Mapping[str, object], line: int) -> Sample:
-        """Return the sample that a JSON object holds. Never fails: what is odd is its ``fault``."""
+        """Return the sample that a JSON object holds. Never raises: an odd one has a ``fault``."""
         fields = self._fields
         self._samples += 1
         self._with_videos += fields.videos in record
@@ -52,7 +52,7 @@ def sample_with(
 def meta_sample(
     line: int, meta: object, videos: list[str], fault: str | None, fields: Fields
 ) -> Sample:
-    """Return the sample whose written fields belong into ``meta``, the value of the meta field."""
+    """Return the sample whose written fields are in ``meta``, the value of the meta field."""
     if is_missing(meta):
         meta = {}
     if not isinstance(meta, dict):
@@ -61,12 +61,12 @@ def meta_sample(
 
 
 def is_missing(value: object) -> bool:
-    """Tell whether this is null, or the NaN that pandas has in its place."""
+    """Tell whether this is null, or NaN, which pandas writes instead."""
     return value is None or value != value
 
 
 def videos_of(value: object) -> tuple[list[str], str | None]:
-    """Return the paths in the value of the videos field, or none and what is wrong with it."""
+    """Return the paths in the value of the videos field; or none, and the fault."""
     if is_missing(value):
         return [], None
     paths = [value] if isinstance(value, str) else value

@@ -13,8 +13,9 @@ from typing import NamedTuple
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 DECODER = json.JSONDecoder(parse_int=float, strict=False)
-"""Decodes what is looked at and never written back. Integers become floats, since ``int`` refuses
-more than 4,300 digits; raw control characters in strings are accepted, though JSON forbids them."""
+"""Decodes values that are only read and never written back. Integers become floats, since ``int``
+refuses more than 4,300 digits; raw control characters in strings are accepted, though JSON forbids
+them."""
 
 
 class Member(NamedTuple):
@@ -29,13 +30,13 @@ class Member(NamedTuple):
 
 
 def skip_space(text: str, position: int) -> int:
-    """Returns the offset of the first character from ``position`` on that is not white space."""
+    """Return the offset of the first character from ``position`` on that is not white space."""
     match = _SPACE.match(text, position)
     return match.end() if match else position
 
 
 def members(text: str, start: int) -> list[Member]:
-    """Returns the members of the object whose ``{`` is at ``start``, in text known to be JSON."""
+    """Return the members of the object whose ``{`` is at ``start``, in text known to be JSON."""
     found: list[Member] = []
     position = skip_space(text, start + 1)
     while text[position] != "}":
@@ -49,12 +50,12 @@ def members(text: str, start: int) -> list[Member]:
 
 
 def set_values(text: str, start: int, parents: Sequence[str], values: Mapping[str, object]) -> str:
-    """Returns the text with these values in the object whose ``{`` is at ``start``, or in the one
+    """Return the text with these values in the object whose ``{`` is at ``start``, or in the one
     that ``parents`` lead to from there.
 
     A key that is there keeps its position and has its value replaced (the last one where a key
     comes twice, as JSON readers take it); missing ones are added after the last member, spaced as
-    the members before it. A missing or null object on the way is made.
+    the members before it. A missing or null object on the way is created.
     """
     found = members(text, start)
     last = {member.key: member for member in found}
@@ -79,7 +80,7 @@ def set_values(text: str, start: int, parents: Sequence[str], values: Mapping[st
         between = _separator(text, start, found, after_key != ":")
         end = found[-1].value_end if found else start + 1
         text = text[:end] + between * bool(found) + between.join(added) + text[end:]
-    # From the last to the first, so that the offsets of those before stay right.
+    # From the last to the first, so that the offsets of earlier members stay valid.
     replaced = [last[key] for key in values if key in last]
     for old in sorted(replaced, key=lambda member: member.value_start, reverse=True):
         text = text[: old.value_start] + dump(values[old.key]) + text[old.value_end :]
@@ -87,7 +88,7 @@ def set_values(text: str, start: int, parents: Sequence[str], values: Mapping[st
 
 
 def _separator(text: str, start: int, found: list[Member], spaced: bool) -> str:
-    """What the author puts between two members."""
+    """Return the text that separates two members, as the author writes it."""
     if len(found) > 1:
         return text[found[-2].value_end : found[-1].key_start]
     lead = text[start + 1 : found[-1].key_start] if found else ""

@@ -1,7 +1,7 @@
 """Decode and encode Thrift's compact protocol as a tree, without a schema.
 
-A structure that is changed this way keeps the fields that are not known here: each with its number,
-its type and its value, in the order in which they were written.
+A structure that is changed this way keeps its unknown fields: their numbers, types, values and
+order.
 https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class MalformedError(ValueError):
-    """These bytes are not what they should be."""
+    """The bytes do not have the expected structure."""
 
 
 class Field(NamedTuple):
@@ -72,7 +72,7 @@ class Struct(dict[int, Field]):
         return value
 
     def check(self, types: Mapping[int, int]) -> None:
-        """Refuse fields of other types than these: other readers take them for missing.
+        """Refuse fields of other types than these, since other readers treat them as missing.
 
         Raises:
             MalformedError: a field has another type, or a number that its type does not hold.
@@ -106,7 +106,7 @@ def decode(data: bytes) -> tuple[Struct, int]:
     """Decode the structure at the start of ``data``; return it and its length in bytes.
 
     Raises:
-        MalformedError: this is no such structure.
+        MalformedError: the bytes are not a structure of this protocol.
     """
     reader = _Reader(data)
     try:
