@@ -20,11 +20,11 @@ from tasks.storage import absolute
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the command line says; 0 when it was done."""
+    """Run the command; return 0 if it succeeded."""
     parser = argparse.ArgumentParser(prog="cache.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("action", choices=["show", "prune"])
     parser.add_argument("--cache", metavar="URL", help="default: the folder that the flow uses")
-    prunes = "remove what was unused for so many days (default 30)"
+    prunes = "remove entries that were unused for so many days (default 30)"
     parser.add_argument("--days", type=float, default=30, help=prunes)
     options = parser.parse_args(argv)
     console = Console()

@@ -1,7 +1,7 @@
-"""The command line of the flow: its options, and what is refused before anything is imported.
+"""The command line of the flow: its options, and the checks that need no import of Prefect.
 
-Prefect takes a second or two to import: what imports it is in :mod:`flows.command`, so that the
-first line is there at once.
+Prefect takes a second or two to import: code that needs it is in :mod:`flows.command`, so that the
+first line appears at once.
 """
 
 import argparse
@@ -47,11 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _OptionError(Exception):
-    """What is wrong with the options."""
+    """The options are wrong; the text says why."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that leaves it to others to end the process."""
+    """Raises an exception for wrong options, and does not end the process."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -67,7 +67,7 @@ def _refuse(sentence: str, as_json: bool) -> int:
 
 
 def _text_refusal(options: dict[str, Any]) -> str | None:
-    """Name an option whose text no Prefect server takes, since it is not UTF-8."""
+    """Return why an option is refused: a Prefect server takes only text that is UTF-8."""
     for name, value in options.items():
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not is_unicode(text):
@@ -99,7 +99,7 @@ def _parser() -> _Parser:
         "--windows",
         type=_windows,
         metavar="start|N|all",
-        help="which part of a video the model hears (default start)",
+        help="which part of a video is classified (default start)",
     )
     add("--label-map", metavar="FILE", help="a group for each label, JSON or CSV, or audioset")
     add("--scores-field", metavar="NAME", help="a field for the best labels and their scores")
@@ -153,8 +153,8 @@ def _parser() -> _Parser:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """Tie ``stale`` to its ``--retag``, which stands alone else: argparse would take any manifest
-    behind it for its value."""
+    """Join ``--retag`` and its ``stale`` into one argument, and give a bare ``--retag`` a value:
+    argparse would take a manifest that follows as the value."""
     joined: list[str] = []
     for argument in arguments:
         if argument == "stale" and joined[-1:] == ["--retag=all"]:

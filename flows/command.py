@@ -1,4 +1,4 @@
-"""What the command line does: it checks, starts the run, and shows what became of it."""
+"""Run the flow from the command line: check the options, start the run, show its result."""
 
 import json
 import logging
@@ -39,8 +39,8 @@ def run(options: dict[str, Any], as_json: bool) -> int:
         return refuse_run(refusal, as_json)
     if PREFECT_API_URL.value():
         return _report(_run(options), as_json)
-    # What is misspelt is told before a server starts. Where one runs, the run itself tells it, so
-    # that it stands there too.
+    # Spelling mistakes are reported before a server starts. If one is running, the run reports
+    # them, so that they are recorded there.
     if (state := _misspelt(options)) is not None:
         return _report(state, as_json)
     say("Starting a temporary Prefect server; set PREFECT_API_URL to use one that is running.")
@@ -82,8 +82,8 @@ def _server_refusal() -> str | None:
 
 
 def _misspelt(options: dict[str, Any]) -> State[Any] | None:
-    """Return the state of a run whose manifests or model are not there, as far as that is told in
-    a moment."""
+    """Return the final state of a run whose manifests or model do not exist, as far as a quick
+    check can tell; else None."""
     logging.disable(logging.WARNING)  # the run will list the manifests again, and warn
     try:
         find_manifests(options["manifests"], options.get("output"), options.get("video_root"))
@@ -92,7 +92,7 @@ def _misspelt(options: dict[str, Any]) -> State[Any] | None:
     except ConfigurationError as error:
         return Misconfigured(str(error), Summary().as_dict()).state()
     except (TaggingError, OSError):
-        pass  # the run tries it again, and says what is wrong
+        pass  # the run tries again, and reports what is wrong
     finally:
         logging.disable(logging.NOTSET)
     return None
@@ -108,7 +108,7 @@ def _run(parameters: dict[str, Any]) -> State[Any]:
 
 
 def _report(state: State[Any], as_json: bool) -> int:
-    """Print what became of the run, and return the exit status."""
+    """Print the result of the run, and return the exit status."""
     result = state.result(raise_on_failure=False)
     match result:
         case ParameterTypeError():
@@ -117,7 +117,7 @@ def _report(state: State[Any], as_json: bool) -> int:
             facts = result.facts
         case dict():
             facts = result
-        case _:  # what stopped the run
+        case _:  # the exception that stopped the run
             say(f"error: {state.message}")
             facts = Summary().as_dict() if as_json else {}
     if facts and as_json:

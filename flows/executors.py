@@ -1,4 +1,4 @@
-"""Which executor a run has: this process, or a Ray cluster."""
+"""Choose the executor of a run: this process, or a Ray cluster."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ def start_executor(
 
     Args:
         ray: None, ``local``, ``auto`` or ``HOST:PORT``.
-        cache: what is kept between runs; None keeps nothing.
-        say: takes what there is to say of the cluster, in sentences.
+        cache: the cache; None keeps nothing between runs.
+        say: is called with each message about the cluster.
 
     Raises:
         ConfigurationError: Ray is not installed, or there is no such cluster.

@@ -1,4 +1,4 @@
-"""What the modules of ``tasks`` have to say goes to the log of the run."""
+"""Forward the log records of ``tasks`` to the log of the run."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _TASKS = logging.getLogger("tasks")
 
 
 class _Forward(logging.Handler):
-    """Passes records on, from whatever thread: a run's own logger asks for the run's context."""
+    """Forwards records from any thread; the log knows its run without Prefect's context."""
 
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
         super().__init__()
@@ -22,9 +22,9 @@ class _Forward(logging.Handler):
 
 
 @contextmanager
-def heard(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Iterator[None]:
-    """Pass on what ``tasks`` logs, from INFO on, to the log of a run; quieten Prefect's own."""
-    # A line for each of thousands of task runs tells nobody anything.
+def forward_logs(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Iterator[None]:
+    """Forward what ``tasks`` logs, from INFO up, to the log of a run; silence lines of Prefect."""
+    # A line for each of thousands of task runs helps nobody.
     logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
     logging.getLogger("prefect.flow_runs").addFilter(is_news)
     handler, level = _Forward(log), _TASKS.level

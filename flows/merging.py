@@ -1,4 +1,4 @@
-"""The manifests of a run: each is merged as soon as its own videos are settled."""
+"""Merge each manifest of a run as soon as its own videos are settled."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ class Waiting:
         """Remove and return the plans of manifests that lie in none of these spans."""
         due: list[ManifestPlan] = []
         end = len(self._plans)
-        for first, last in reversed(_disjoint(unsettled)):  # from the back: indices stay right
+        for first, last in reversed(_disjoint(unsettled)):  # from the back: indexes stay valid
             due[:0] = self._cut(bisect_right(self._plans, last, key=_number), end)
             end = bisect_left(self._plans, first, key=_number)
         return self._cut(0, end) + due
@@ -37,7 +37,7 @@ class Waiting:
 
 
 class Merging:
-    """The manifests of a run: those that wait for their videos, and those under way."""
+    """Merges the manifests of a run; some wait for their videos, others are under way."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Merging:
         self._under_way: list[tuple[list[ManifestPlan], PrefectFuture[State[list[Merged]]]]] = []
 
     def start_outside(self, unsettled: Sequence[ManifestRange]) -> None:
-        """Start the manifests that lie in none of these spans: all of their videos are settled."""
+        """Start merging the manifests outside these spans: all of their videos are settled."""
         due = self._waiting.take_outside(unsettled)
         for start in range(0, len(due), MANIFESTS_PER_TASK):
             plans = due[start : start + MANIFESTS_PER_TASK]
@@ -66,7 +66,7 @@ class Merging:
             self._under_way.append((plans, future))
 
     def finish(self) -> Iterator[Merged]:
-        """Start what still waits, and give what came of all, refused manifests included."""
+        """Merge what still waits, and yield the result of each manifest, refused ones included."""
         for plan, error in self._refused:
             yield leave(plan, error)
         self.start_outside([])
@@ -86,7 +86,7 @@ def _number(plan: ManifestPlan) -> int:
 
 
 def _disjoint(spans: Sequence[ManifestRange]) -> list[ManifestRange]:
-    """Return spans that cover the same manifests, in order, none of which touches another."""
+    """Return spans that cover the same manifests, in order and without overlap."""
     joined: list[ManifestRange] = []
     for span in sorted(spans):
         if joined and span.first <= joined[-1].last:

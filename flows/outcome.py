@@ -1,4 +1,4 @@
-"""The final state of a run: it tells the truth, and hooks and automations can rely on it."""
+"""The final state of a run, on which hooks and automations can rely."""
 
 import logging
 from typing import Any
@@ -17,7 +17,7 @@ DRY_RUN = "DryRun"
 
 
 class RunFailed(TaggingError):
-    """What calling the flow raises; its text is the message of the state.
+    """Raised by a call of the flow; its text is the message of the state.
 
     Attributes:
         facts: the counts of the run so far.
@@ -44,8 +44,8 @@ class TooManyFailures(RunFailed):
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Filter Prefect's log: a run by a worker logs each exception with its traceback, and what
-    a RunFailed says stands in the line before."""
+    """Filter Prefect's log: a worker's run logs each exception with its traceback, but the line
+    before already has the message of a RunFailed."""
     return not (record.exc_info and isinstance(record.exc_info[1], RunFailed))
 
 

@@ -34,23 +34,23 @@ from tasks.units import ExtractedUnit, ExtractedVideo, TaggedUnit
 from tasks.videos import ManifestRange, Unit, Videos
 
 MAX_BEHIND = 1_000
-"""Units that are begun while an older one has not ended: what a run holds stays bounded."""
+"""How many units may start while an older one has not ended: this bounds a run's memory."""
 
 Describe = Callable[[VideoScores], VideoTags]
 
 
 @dataclass
 class UnitOutcome:
-    """What came of the videos of one unit.
+    """The results of one unit.
 
     Attributes:
-        scores: video URL to what the model said.
-        tags: video URL to what is said of it.
+        scores: the model's scores, by video URL.
+        tags: the tags, by video URL.
         failed: the videos without tags.
-        extracted: what the extraction says of the others, but for the known ones.
-        known: how many videos were tagged before.
+        extracted: the videos that were extracted, as their scores were not known.
+        known: how many videos had known scores.
         unkept: why clips or scores could not be written to the cache, if some could not.
-        seconds: that each stage was at work on it.
+        seconds: how long each stage was at work on it.
         unsettled: the manifests that wait for units which have not ended.
     """
 
@@ -67,8 +67,8 @@ class UnitOutcome:
         return len(self.tags) + len(self.failed)
 
     def notes(self) -> Iterator[str]:
-        """Yield a line for each damaged video that was tagged by what was left of it, and one for
-        those that cost more than their windows, and for what could not be kept."""
+        """Yield lines for the log: one for each damaged video of which a part was tagged, one for
+        all videos that were read to the end, and one if the cache could not be written."""
         for one in self.extracted:
             if one.note:
                 yield f"{shown_url(one.video.url)}: {shown(one.note)}"
@@ -89,6 +89,8 @@ class UnitOutcome:
 
 @dataclass
 class _InFlight:
+    """A unit with its task runs under way."""
+
     unit: Unit
     extracted: PrefectFuture[State[ExtractedUnit]]
     tagged: PrefectFuture[State[TaggedUnit]]
@@ -108,17 +110,17 @@ def tag_units(
 ) -> Iterator[UnitOutcome]:
     """Extract and tag all videos, some units at a time; outcomes come as the units end.
 
-    In order, one slow unit would hold up all others, and with them every GPU of a cluster.
+    If they came in order, one slow unit would hold up all others, and every GPU of a cluster.
 
     Args:
-        videos: of the run.
-        tagger: what decides their scores.
+        videos: the videos of the run.
+        tagger: the model, and all else that decides the scores.
         executor: does the work.
-        answer: what is said of a video by its scores.
+        answer: how scores become tags.
 
     Raises:
         ConfigurationError: the model cannot tag at all.
-        ClusterLost: nobody is left who could.
+        ClusterLost: the cluster does not answer any more.
     """
     describe = partial(
         video_tags,
@@ -128,14 +130,14 @@ def tag_units(
         answer=answer,
     )
     units = _Units(videos, tagger, executor, describe)
-    # Without a limit, since each unit in flight has two threads: its tag run waits in one of them.
+    # No limit on threads: each unit in flight has two, and its tag run waits in one of them.
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner()
     with runner:
         try:
             while units.submit(runner):
                 yield units.next_outcome(runner)
         except BaseException:
-            executor.close()  # leaving the runner waits for what is under way
+            executor.close()  # else leaving the runner waits for the units in flight
             raise
 
 
@@ -151,11 +153,11 @@ class _Units:
         self._in_flight: dict[int, _InFlight] = {}
         self._ended: SimpleQueue[int] = SimpleQueue()
         self._submitted = 0
-        # From the first manifest that a waiting unit may be of.
+        # The manifests that units which still wait may belong to.
         self._rest: list[ManifestRange] = [ManifestRange(0, sys.maxsize)]
 
     def submit(self, runner: "ThreadPoolTaskRunner[Any]") -> bool:
-        """Keep the executor busy; whether anything is under way."""
+        """Submit units until the executor is busy; tell whether any is in flight."""
         behind = self._submitted - min(self._in_flight, default=self._submitted)
         room = self._executor.units_in_flight - len(self._in_flight)
         room = max(0, min(room, MAX_BEHIND - behind))
@@ -167,7 +169,7 @@ class _Units:
         return bool(self._in_flight)
 
     def next_outcome(self, runner: "ThreadPoolTaskRunner[Any]") -> UnitOutcome:
-        """Wait for the unit that ends next."""
+        """Wait for the unit that ends next, and return its results."""
         unit = self._in_flight.pop(self._ended.get())
         outcome = _settle(unit, self._describe, self._clock)
         _forget(runner, unit)
@@ -177,7 +179,7 @@ class _Units:
     def _submit(self, number: int, unit: Unit, runner: "ThreadPoolTaskRunner[Any]") -> None:
         given = {"number": number, "tagger": self._tagger, "executor": self._executor}
         extracted = runner.submit(extract_audio, {"urls": unit.urls, **given})
-        # Prefect hands over the result of a future that a task is given.
+        # Prefect gives the task the result of this future.
         tagged = runner.submit(tag_audio, {"unit": extracted, **given})
         self._in_flight[number] = _InFlight(unit, extracted, tagged)
         self._submitted, self._rest = number, [ManifestRange(unit.reached, sys.maxsize)]
@@ -185,22 +187,22 @@ class _Units:
 
 
 def _forget(runner: "ThreadPoolTaskRunner[Any]", unit: _InFlight) -> None:
-    """Drop what Prefect keeps of every task run until the flow ends: 9 kB of each unit."""
+    """Free what Prefect keeps of every task run until the flow ends: 9 kB for each unit."""
     kept: Any = runner
     for future in (unit.extracted, unit.tagged):
         kept._cancel_events.pop(future.task_run_id, None)
     if context := FlowRunContext.get():
-        context.run_results.clear()  # from which task run a value came: nobody asks again
+        context.run_results.clear()  # which task run gave which value: not needed any more
 
 
 class _Clock:
-    """How long each stage was at work: the units queue up in it one behind the other."""
+    """Measures how long each stage was at work, as if it took one unit after another."""
 
     def __init__(self) -> None:
         self._free: dict[str, datetime] = {}
 
     def seconds(self, unit: _InFlight) -> dict[str, float]:
-        """Return the time that each stage spent on a unit that is done."""
+        """Return the time that each stage spent on a unit that has ended."""
         spent, ready = {}, unit.submitted
         for stage, future in (("extract", unit.extracted), ("tag", unit.tagged)):
             if future.state.is_final():
@@ -212,7 +214,7 @@ class _Clock:
 
 
 def _settle(unit: _InFlight, describe: Describe, clock: _Clock) -> UnitOutcome:
-    """Wait for a unit; every one of its videos has tags or a failure then."""
+    """Wait for a unit, and give each of its videos tags or a failure."""
     outcome = UnitOutcome()
     kind, problem = FailureKind.INTERNAL, "the task run did not end"
     for result in unit.results():

@@ -31,22 +31,22 @@ from tasks.videos import Videos
 
 @dataclass
 class Run:
-    """A run: what is asked of it, what does the work, and what has come of it so far.
+    """A run: its settings, the parts that do the work, and its results so far.
 
     Attributes:
-        request: the model, and what it hears.
-        fields: of the samples, that are read and written.
-        answer: what is said of a video by its scores.
+        request: the model, and how audio is prepared for it.
+        fields: the fields of samples that are read and written.
+        answer: how scores become tags.
         retag: which tagged samples are tagged again.
         executor: extracts and tags.
-        cache: what is kept between runs; None keeps nothing.
-        videos: to tag; none before :meth:`plan`.
-        summary: counts.
-        progress: says what it is doing, and shows how far it is.
-        at_work: says in the lines of progress what works on the videos; by default nothing.
-        tagger: None as long as nothing has asked for the model.
-        made_by: the provenance of new tags, where a field holds it.
-        examples: for the report, picked from the videos that were tagged.
+        cache: the cache; None keeps nothing between runs.
+        videos: the videos to tag; none before :meth:`plan`.
+        summary: the counts.
+        progress: shows the step of the run, then its pace.
+        at_work: returns what the lines of progress say about the executor; by default nothing.
+        tagger: the model that was found; None until it is needed.
+        made_by: the provenance of new tags, if a field holds it.
+        examples: the tagged videos that the report shows.
     """
 
     request: TaggerRequest
@@ -134,7 +134,7 @@ class Run:
         self.summary.computed_on = self.executor.describe()
 
     def prune(self, days: int) -> None:
-        """Remove from the cache what nobody used for so many days; a store may refuse that."""
+        """Remove cache entries unused for so many days; a refusal of the store is only logged."""
         log = get_run_logger()
         try:
             pruned = prune_if_due(self.cache, days) if self.cache else None
@@ -145,7 +145,7 @@ class Run:
             log.info("removed %s from the cache, unused for %d days", pruned, days)
 
     def report(self, target: str, state: State[Facts], with_sound: bool) -> None:
-        """Write the page that shows the run; a store may refuse that."""
+        """Write the page that shows the run; a refusal of the store is only logged."""
         log = get_run_logger()
         beside = background(self.tagger, self.examples, with_sound)
         try:
@@ -158,10 +158,10 @@ class Run:
 
 
 def require_stores(*urls: str | None) -> None:
-    """Refuse now, not after hours, what no store speaks.
+    """Refuse URLs of unknown stores now, and not after hours.
 
     Raises:
-        ConfigurationError: one of the URLs cannot be opened.
+        ConfigurationError: no installed package can open one of the URLs.
     """
     for url in filter(None, urls):
         try:
@@ -172,7 +172,7 @@ def require_stores(*urls: str | None) -> None:
 
 
 def would_tag(plans: Sequence[ManifestPlan], summary: Summary) -> State[Facts]:
-    """Say what would be done, and how much would be refused."""
+    """Log what a run would tag, and return the final state of a dry run."""
     log = get_run_logger()
     for one in plans:
         if one.untagged:
@@ -191,7 +191,7 @@ def _to_tag(plans: Sequence[ManifestPlan], summary: Summary) -> str:
 
 
 def _version() -> str:
-    """Return the project's version; of a checkout that is not installed nobody knows it."""
+    """Return the project's version; it is not known for a checkout that is not installed."""
     try:
         return version("video-audio-tags")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""How the command line speaks: a line on stderr at once, and why a run cannot start."""
+"""Print lines of the command line on stderr: what it does, and why a run cannot start."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A run that is told to stop ends within seconds, and the server knows that it did."""
+"""End a run within seconds when it is told to stop, and tell the server."""
 
 import atexit
 import os
@@ -15,21 +15,22 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 GRACE_SECONDS = 10.0
-"""Limit for telling the server and for tidying up."""
+"""Limit for telling the server and cleaning up."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def prompt_stop() -> Iterator[None]:
-    """Tell the server, tidy up what is inside, and end the process soon after a signal.
+    """After a signal, tell the server, let the block clean up, and end the process soon.
 
-    Prefect would do it too, once all threads have ended. None can be stopped inside the model, a
-    library or a store that does not answer; one unit of a large model takes minutes. Nothing is
-    lost by not waiting: what is not yet in the cache or in a manifest is done by the next run.
+    Prefect does this too, but waits until all threads have ended. A thread cannot be stopped while
+    it is in the model, in a library or in a request without an answer, and one unit of a large
+    model takes minutes. Nothing is lost without the wait: the next run does what is not yet in the
+    cache or in a manifest.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are not for us
+        yield  # only the main thread can handle signals
         return
     run, tidy = UUID(flow_run.id), threading.Event()
     context = copy_context()  # holds the settings of the client
@@ -55,7 +56,7 @@ def prompt_stop() -> Iterator[None]:
         yield
     finally:
         tidy.set()
-        if signal.getsignal(signal.SIGTERM) is stop:  # not while it ends
+        if signal.getsignal(signal.SIGTERM) is stop:  # else the process is ending
             for number, handler in before.items():
                 signal.signal(number, handler or signal.SIG_DFL)
 
@@ -73,6 +74,6 @@ def _tell_and_end(number: int, run: UUID, tidy: threading.Event) -> None:
 
 
 def _end(number: int) -> None:
-    # Stops, among others, Prefect's temporary server, which would go on for ever.
+    # They stop, among others, Prefect's temporary server, which would go on forever.
     atexit._run_exitfuncs()
     os._exit(128 + number)

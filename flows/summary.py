@@ -1,4 +1,4 @@
-"""What a run did: counted while it goes on, shown in the end."""
+"""The counts of a run: updated while it goes on, shown at its end."""
 
 import time
 from collections import Counter
@@ -16,18 +16,18 @@ from tasks.shown import shown, shown_url
 from tasks.tags import EMPTY
 
 SCHEMA = 1
-"""Version of :meth:`Summary.as_dict`: it grows when a field changes its meaning or goes."""
+"""Version of :meth:`Summary.as_dict`: it grows when a field changes its meaning or is removed."""
 
 EXAMPLES = 3
-"""Failures of each kind that are told in full; the ledgers hold all."""
+"""How many failures of each kind are shown with their reasons; the ledgers list all."""
 
 
-MOST_LISTED = 100
-"""Problems, and ledgers, that are listed in the result of a run."""
+MAX_LISTED = 100
+"""How many problems, and how many ledgers, the result of a run lists."""
 
 
 def counted(number: int, noun: str) -> str:
-    """Say ``1 sample``, ``2,000 samples``."""
+    """Return ``1 sample``, ``2,000 samples``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -37,14 +37,14 @@ class Tally:
 
     Attributes:
         videos: how many.
-        examples: the first of them, each with its reason.
+        examples: URL and reason of the first ones.
     """
 
     videos: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add(self, failed: Failure) -> None:
-        """Count one, and keep it while there are few."""
+        """Count a video, and keep it as an example if there are few."""
         self.videos += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append(f"{shown_url(failed.url)}: {failed.reason}")
@@ -52,7 +52,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """What came of the samples of one manifest."""
+    """The counts of one manifest; ``problem`` says why it was left as it is."""
 
     manifest: str
     samples: int
@@ -64,29 +64,29 @@ class ManifestRow:
 
 @dataclass
 class Summary:
-    """The closing counts of a run.
+    """The counts of a run.
 
     Attributes:
-        manifests: found.
-        samples: in them.
+        manifests: manifests that were found.
+        samples: samples in them.
         tagged: samples that gained tags in this run.
         skipped: samples that were tagged already.
         failed: samples left without tags.
-        known: of these, those that failed in the same way before: they do not count as failures
-            of this run.
+        known: the failed samples that failed in the same way before, which do not count as
+            failures of this run.
         videos: distinct videos of the samples to tag.
         empty: videos without sound.
-        cached: videos whose sound was known, so that they were not read.
-        seconds: wall time.
-        bytes_read: of the videos, over the wire or from disk.
+        cached: videos that were in the cache, and so were not read.
+        seconds: wall time of the run.
+        bytes_read: bytes of the videos that were read, over the network or from disk.
         stages: seconds that each stage was at work; stages overlap.
-        tags: videos of each tag.
+        tags: number of videos for each tag.
         failures: the videos that failed, by kind.
         problems: a sentence for each manifest that was left as it is.
-        ledgers: samples that failed, by the ledger that tells of them.
-        rows: what came of each manifest in which a sample was to be tagged.
-        computed_on: device and number format of the model, "" when it was not needed.
-        report: URL of the page that was written, or None.
+        ledgers: number of failed samples in each ledger.
+        rows: the counts of each manifest in which a sample was to be tagged.
+        computed_on: device and number format of the model; "" if it was not needed.
+        report: URL of the report, or None.
     """
 
     manifests: int = 0
@@ -111,7 +111,7 @@ class Summary:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """Return the summary that :meth:`as_dict` gave."""
+        """Rebuild a summary from the result of :meth:`as_dict`."""
         known = {name: value for name, value in facts.items() if name != "schema"}
         failures = {kind: Tally(**group) for kind, group in facts["failures"].items()}
         counters = {name: Counter(facts[name]) for name in ("tags", "ledgers")}
@@ -166,7 +166,7 @@ class Summary:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add what goes on inside to the time of a stage."""
+        """Add the time that the block takes to a stage."""
         started = time.monotonic()
         yield
         self.spent(stage, time.monotonic() - started)
@@ -210,13 +210,13 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Return all but the rows, as JSON values: the result of the run, and of ``--json``.
 
-        There may be millions of manifests: of the problems the first hundred are given, of the
-        ledgers the hundred fullest.
+        There may be millions of manifests: the dict has only the first hundred problems, and the
+        hundred ledgers with the most failures.
         """
         facts = {"schema": SCHEMA} | asdict(self)
         del facts["rows"]
-        facts |= {"tags": dict(self.tags.most_common()), "problems": self.problems[:MOST_LISTED]}
-        facts["ledgers"] = dict(self.ledgers.most_common(MOST_LISTED))
+        facts |= {"tags": dict(self.tags.most_common()), "problems": self.problems[:MAX_LISTED]}
+        facts["ledgers"] = dict(self.ledgers.most_common(MAX_LISTED))
         return facts
 
     def __str__(self) -> str:

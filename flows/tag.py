@@ -21,7 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.executors import start_executor
-from flows.logs import heard
+from flows.logs import forward_logs
 from flows.outcome import Facts, Misconfigured, final_state
 from flows.run import Run, require_stores, would_tag
 from flows.show.artifacts import ProgressArtifact, publish
@@ -60,7 +60,7 @@ def _run_name() -> str:
 @flow(
     name="tag-videos",
     flow_run_name=_run_name,
-    # Of the merging, which goes on beside the units: those have a runner of their own.
+    # For merging, which goes on beside the units: these have a runner of their own.
     task_runner=ThreadPoolTaskRunner(max_workers=2),  # type: ignore[arg-type]
     persist_result=False,
     result_serializer="json",
@@ -119,18 +119,19 @@ def tag_videos(
         video_key: The field that holds the video paths.
         video_root: Base of relative video paths; by default the manifest's own folder.
         output: Folder for tagged copies; by default the manifests are replaced in place.
-        channels: Hear a mix of all channels, or only the first as data-juicer does.
-        windows: How much of a video is heard: start is as much as the model takes at a time, a
-            number is so many of such windows spread over it, all is the whole of it.
+        channels: Use a mix of all channels, or only the first as data-juicer does.
+        windows: What is classified: start is one window (as much as the model takes at a time) at
+            the start of a video, a number is so many windows spread over it, all is all of it.
         label_map: A JSON or CSV file, path or URL, that names a group for each label of the model,
-            or audioset, which ships: tags, scores and timelines are of groups then.
+            or audioset for the map that comes with the project. Tags, scores and timelines then
+            name groups.
         scores_field: A field for the best labels of each video with their scores, 0 to 1.
-        top_k: The most labels among the scores.
-        min_score: The least score of a label among them; the tag is there in any case.
-        timeline_field: A field for which label comes first when.
+        top_k: How many labels the scores field holds at most.
+        min_score: The lowest score in the scores field; the tag is there at any score.
+        timeline_field: A field for the top label over time.
         provenance_field: A field for the model, its revision, and all else that decides the tags.
-        aggregate: How windows become one score a label: mean is how much of the video it is, max
-            whether it is in there at all.
+        aggregate: How the windows of a video become one score for each label: mean tells how much
+            of the video has the label, max whether any window has it.
         batch_size: Clips that the model takes at a time; by default what fills the device.
         device: auto, cpu, cuda or cuda:N.
         dtype: What the model computes in; auto is bfloat16 where the device has
@@ -139,12 +140,12 @@ def tag_videos(
             compiler; may gain in long runs.
         cache: Where scores and extracted audio are kept between runs; by default the deployment's
             variable tag_videos_cache, else a folder in the user's cache directory.
-        keep: What a video leaves in the cache: tags is what the model said of it, clips all of the
-            extracted audio too; auto is the audio of the start where the cache is a local folder.
-        cache_days: Days after which what nobody used is removed from the cache.
+        keep: What the cache keeps of a video: tags is the scores, clips is all extracted audio too;
+            auto is the scores, and in a local folder also the audio of the start.
+        cache_days: Days after which unused entries are removed from the cache.
         no_cache: Keep nothing between runs.
-        retag: Tag again what is tagged already; stale is what the provenance field says was tagged
-            in another way.
+        retag: Tag samples again that have tags; stale is only the samples that were tagged with
+            other settings, as their provenance field tells.
         retry_failed: Decode again what failed before: by default a file that has not
             changed since the same decoder failed on it is not decoded.
         dry_run: Say what would be done, write nothing, load no model.
@@ -152,15 +153,15 @@ def tag_videos(
             that failed in the same way before do not count.
         report: Folder (or name ending with .html) for a page with the summary, and examples to
             listen to; a path or URL.
-        report_sound: Whether the page holds sound of the examples, at most 8 MB; off is for those
-            who may not copy sound.
+        report_sound: Whether the page holds the sound of its examples, at most 8 MB; off if the
+            sound may not be copied.
         ray: Work on a Ray cluster: auto for the one that this machine is part of, HOST:PORT for
             another's head, local for all GPUs and cores of this machine.
     """
     started, summary, log = time.monotonic(), Summary(), get_run_logger()
     progress = ProgressArtifact()
     try:
-        with prompt_stop(), heard(log), ExitStack() as closed:
+        with prompt_stop(), forward_logs(log), ExitStack() as closed:
             progress.say("checking the parameters")
             manifests = named_manifests(manifests)
             hf_ast = hf_ast or text_variable("tag_videos_hf_ast") or DEFAULT_CHECKPOINT

@@ -1,4 +1,4 @@
-"""The temporary Prefect server, which Prefect starts for a run where none is named."""
+"""The temporary Prefect server, which Prefect starts for a run if no server is named."""
 
 import os
 
@@ -10,9 +10,9 @@ START_SECONDS = 300
 
 
 def allow_time_to_start() -> None:
-    """Give a temporary server minutes to start, unless the user's settings say how long.
+    """Give a temporary server minutes to start, unless the user's settings have a limit.
 
-    The flow may be called from any folder, so no settings file of this one can say so.
+    The flow may be called from any folder, so that a settings file in this one may not be read.
     """
     if "startup_timeout_seconds" in get_current_settings().server.ephemeral.model_fields_set:
         return

@@ -1,7 +1,7 @@
-"""Variables of the Prefect server: what a deployment's run takes where no parameter says otherwise.
+"""Read variables of the Prefect server, the defaults for parameters of a deployment's runs.
 
-They are read when the run starts, so that changing one changes the next run. A parameter beats its
-variable; runs in a terminal or from Python, which belong to no deployment, read none.
+They are read when a run starts, so that a change takes effect in the next run. Runs in a terminal
+or from Python, which belong to no deployment, read none.
 """
 
 from prefect.runtime import deployment
@@ -15,7 +15,7 @@ _SET_MANIFESTS = (
 
 
 def named_manifests(parameter: list[str]) -> list[str]:
-    """Returns the manifests of the parameter, or of the variable ``tag_videos_manifests``.
+    """Return the manifests of the parameter, or of the variable ``tag_videos_manifests``.
 
     Raises:
         ConfigurationError: neither names any.
@@ -36,10 +36,10 @@ def named_manifests(parameter: list[str]) -> list[str]:
 
 
 def text_variable(name: str) -> str | None:
-    """Returns the text of a variable, None where it is not set.
+    """Return the text of a variable, None if it is not set.
 
     Raises:
-        ConfigurationError: it is something else.
+        ConfigurationError: it is not a string.
     """
     value = _variable(name)
     if value is not None and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What a person sees of a run in Prefect's UI: its progress, then its summary."""
+"""Show a run in Prefect's UI: its progress, then its summary."""
 
 import math
 from collections.abc import Callable
@@ -28,20 +28,20 @@ _SECONDS_BETWEEN_UPDATES = 5.0
 
 
 class ProgressArtifact:
-    """Shows in the UI what a run is doing: first in words, which its log has too, then its pace,
-    every few seconds at most, since each update is a request."""
+    """Shows in the UI what a run is doing: first its steps, which the log has too, then its pace.
+    The pace is updated every few seconds at most, since each update is a request."""
 
     def __init__(self) -> None:
         self._artifact: UUID | None = None
         self._shown: float | None = None
 
     def say(self, what: str, percent: float = 0.0) -> None:
-        """Log and show what the run is doing while there is no pace."""
+        """Log and show the step of the run, while there is no pace."""
         get_run_logger().info("%s", what)
         _tolerant(lambda: self._show(percent, what))
 
     def __call__(self, pace: Pace) -> None:
-        """Show it, if it is time. Before the first video is done, what was said last says more."""
+        """Show the pace, if an update is due. Before the first video, the last step tells more."""
         if not pace.done:
             return
         over = pace.done >= pace.total
@@ -61,7 +61,7 @@ class ProgressArtifact:
 
 
 def publish(summary: Summary) -> None:
-    """Publish the summary of a run; for one without samples to tag a few lines, no more."""
+    """Publish the summary of a run; without samples to tag, only a few lines."""
     text = markdown(summary)
     _tolerant(lambda: create_markdown_artifact(text, "tag-videos-summary", str(summary)))
     if summary.rows:
@@ -98,7 +98,7 @@ def markdown(summary: Summary) -> str:
 
 
 def _tolerant(show: Callable[[], object]) -> None:
-    """Log what goes wrong inside: what is only shown must not end a run that does its work."""
+    """Log errors of the server: a display that fails must not end a run that does its work."""
     try:
         show()
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:

@@ -1,4 +1,4 @@
-"""What a page tells beside the summary: the run, what it was made with, examples to listen to."""
+"""Collect what the page shows beside the summary: the run, its settings, examples."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,11 +17,11 @@ _MANIFESTS = 5
 
 
 def background(tagger: Tagger | None, examples: Examples | None, with_sound: bool) -> Background:
-    """Collect it from within the run.
+    """Collect the background of a page, from within the run.
 
     Args:
-        tagger: what the videos were tagged with; None when there was nothing to tag.
-        examples: that were picked.
+        tagger: the model that tagged the videos; None if there was nothing to tag.
+        examples: the examples that were picked.
         with_sound: whether the page may hold sound of the videos.
     """
     # A temporary server, and its pages, end with the run.
@@ -34,7 +34,7 @@ def background(tagger: Tagger | None, examples: Examples | None, with_sound: boo
 
 
 def _extract(tagger: Tagger, example: Example) -> bytes | None:
-    """Extract the window that speaks most for the tag, and no other."""
+    """Extract only the window that scores highest for the tag."""
     extracted = decoders().extract(example.url, tagger.window, only_at=example.start)
     with extracted.clips as clips:
         return next((clip for _, clip in clips), None)

@@ -12,11 +12,11 @@ _LABEL_CHARACTERS = 24
 
 
 Rows = Sequence[tuple[str, float, str]]
-"""Label, length of the bar in any unit, and what is written behind it."""
+"""Label, length of the bar in any unit, and the text after it."""
 
 
 def html_bars(rows: Rows) -> str:
-    """Return a horizontal bar chart that is as wide as there is room; ``report`` styles it."""
+    """Return a horizontal bar chart that fills the width; ``report.css`` styles it."""
     longest = max((length for _, length, _ in rows), default=0) or 1
     lines = (
         f"<span>{escape(label)}</span><i style='width:{100 * length / longest:.1f}%'></i>"
@@ -30,8 +30,8 @@ def bars(title: str, rows: Rows) -> str:
     """Return a horizontal bar chart as SVG.
 
     Args:
-        title: above it.
-        rows: from top to bottom.
+        title: the text above it.
+        rows: the bars from top to bottom.
     """
     longest = max((length for _, length, _ in rows), default=0) or 1
     space = _WIDTH - _LABEL_WIDTH - _VALUE_WIDTH

@@ -1,7 +1,7 @@
-"""Examples to check tags by ear: some of each tag, and the videos that the model was least sure of.
+"""Pick examples to check tags by ear: some of each tag, and those with the least sure tags.
 
-Only names and scores are kept while a run goes on, so that it costs the same with a cache, without
-one and on other machines. What is played is extracted again in the end, for a few dozen videos.
+During a run only URLs and scores are kept, so that the cost is the same with a cache, without one
+and on a cluster. At the end the sound of these few dozen videos is extracted again.
 """
 
 import heapq
@@ -28,7 +28,7 @@ class Example:
 
     Attributes:
         url: the video.
-        start: of the window that speaks most for the tag, in seconds.
+        start: start of the window that scores highest for the tag, in seconds.
         scores: the best labels; the tag is the first.
     """
 
@@ -42,15 +42,15 @@ class Example:
 
 
 class Examples:
-    """Picks examples of all that is settled. Memory grows with the tags, not with the videos.
+    """Picks examples from the tagged videos. Memory grows with the tags, not with the videos.
 
-    Which ones are picked is chance, but the same videos in the same order give the same ones.
+    The choice is random, but the same videos in the same order give the same examples.
 
     Args:
-        labels: the model's, by column of its logits.
-        activation: that its logits are made for.
+        labels: the labels of the model, by column of its logits.
+        activation: turns its logits into scores.
         window_seconds: length of its window.
-        answer: what the run says of a video.
+        answer: how scores become tags.
 
     Attributes:
         histogram: videos by the score of their tag, in equal steps from 0 to 1.
@@ -74,12 +74,12 @@ class Examples:
         self._unsure: list[tuple[float, int, Example]] = []  # a heap, the surest of them first
 
     def add_all(self, scores: Mapping[str, VideoScores]) -> None:
-        """Take the videos of a unit."""
+        """Consider the videos of a unit."""
         for url, one in scores.items():
             self.add(url, one)
 
     def add(self, url: str, scores: VideoScores) -> None:
-        """Take one video; one without sound has nothing to listen to."""
+        """Consider one video; one without sound has nothing to listen to."""
         if not len(scores):
             return
         tags = video_tags(scores, self._labels, self._activation, self._seconds, self._answer)
@@ -88,7 +88,7 @@ class Examples:
         self.histogram[min(int(sure * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
         self._counts[tags.label] += 1
         number = self._counts[tags.label]
-        # Each of its videos is among the examples of a tag with equal chance.
+        # Reservoir sampling: each video of a tag is among its examples with equal probability.
         row = number - 1 if number <= PER_TAG else self._chance.randrange(number)
         is_unsure = len(self._unsure) < LEAST_SURE or sure < -self._unsure[0][0]
         if row >= PER_TAG and not is_unsure:
@@ -113,7 +113,7 @@ class Examples:
         return [example for _, _, example in sorted(self._unsure, reverse=True)]
 
     def all(self) -> list[Example]:
-        """Return every one once: one of each tag, the least sure, then the others by turns."""
+        """Return each example once: one of each tag, the least sure, then the others in turn."""
         by_tag = [some for _, _, some in self.frequent()]
         first, *others = [
             [some[turn] for some in by_tag if turn < len(some)] for turn in range(PER_TAG)

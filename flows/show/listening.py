@@ -1,4 +1,4 @@
-"""The part of the page to listen to: examples with their scores, pictures and players."""
+"""The section of the page with examples: their scores, spectrograms and players."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -40,46 +40,46 @@ class Sound:
         return cls(encode(clip), spectrogram(clip), clip.samples.size / clip.sampling_rate)
 
 
-Heard = Sound | str
-"""What there is to listen to, or why there is nothing."""
+SoundOrReason = Sound | str
+"""The sound of an example, or why there is none."""
 
 
-def hear(
+def extract_sounds(
     examples: Examples, extract: Callable[[Example], bytes | None], max_bytes: int
-) -> Mapping[Example, Heard]:
-    """Get the sound of the examples, as far as a page may hold it.
+) -> Mapping[Example, SoundOrReason]:
+    """Extract the sound of the examples, as far as a page may hold it.
 
     Args:
-        examples: of the run.
-        extract: gives the clip of an example as the model heard it, None where it has no sound.
+        examples: the examples of the run.
+        extract: returns the clip of an example as the model gets it, None if it has no sound.
             Called from several threads. A TaggingError costs one example.
-        max_bytes: of all of it, as it stands in a page.
+        max_bytes: limit for all sounds together, as the page encodes them.
     """
 
-    def get(example: Example) -> Heard:
+    def get(example: Example) -> SoundOrReason:
         try:
             clip = extract(example)
         except TaggingError as error:
             return f"It could not be read again: {error}."
         return "It no longer has sound." if clip is None else Sound.of(Clip.from_bytes(clip))
 
-    heard: dict[Example, Heard] = {}
+    sounds: dict[Example, SoundOrReason] = {}
     chosen = examples.all()
     with ThreadPoolExecutor(_READERS, thread_name_prefix="report") as readers:
         for example, sound in zip(chosen, readers.map(get, chosen), strict=True):
-            heard[example] = sound
+            sounds[example] = sound
             if isinstance(sound, Sound):
                 size = len(_player(example, sound))
                 if size > max_bytes:
-                    heard[example] = "The page has reached its size limit."
+                    sounds[example] = "The page has reached its size limit."
                 else:
                     max_bytes -= size
-    return heard
+    return sounds
 
 
-def section(examples: Examples, heard: Mapping[Example, Heard] | None) -> str:
-    """Return the examples as HTML; without sound where ``heard`` is None."""
-    cards = _Cards(heard)
+def section(examples: Examples, sounds: Mapping[Example, SoundOrReason] | None) -> str:
+    """Return the examples as HTML; without sound if ``sounds`` is None."""
+    cards = _Cards(sounds)
     parts = ["<h2>Examples of the most frequent tags</h2>"]
     for tag, count, some in examples.frequent():
         parts.append(
@@ -92,10 +92,10 @@ def section(examples: Examples, heard: Mapping[Example, Heard] | None) -> str:
 
 
 class _Cards:
-    """Shows examples: what there is to listen to once, where one comes again a link to it."""
+    """Shows examples with their players; for one that was shown before, a link to its player."""
 
-    def __init__(self, heard: Mapping[Example, Heard] | None) -> None:
-        self._heard = heard
+    def __init__(self, sounds: Mapping[Example, SoundOrReason] | None) -> None:
+        self._sounds = sounds
         self._numbers: dict[Example, int] = {}
 
     def of(self, examples: Sequence[Example]) -> str:
@@ -104,7 +104,7 @@ class _Cards:
     def _card(self, example: Example) -> str:
         shown_before = example in self._numbers
         number = self._numbers.setdefault(example, len(self._numbers) + 1)
-        sound = "" if self._heard is None else _player(example, self._heard[example])
+        sound = "" if self._sounds is None else _player(example, self._sounds[example])
         if shown_before and sound:
             sound = f"<p><a href='#example-{number}'>listen above</a></p>"
         anchor = "" if shown_before else f" id=example-{number}"
@@ -119,7 +119,7 @@ class _Cards:
         )
 
 
-def _player(example: Example, sound: Heard) -> str:
+def _player(example: Example, sound: SoundOrReason) -> str:
     if isinstance(sound, str):
         return f"<p class=soft>{escape(sound)}</p>"
     minutes, seconds = divmod(round(example.start), 60)

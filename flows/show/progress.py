@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on a terminal, a line now and then elsewhere."""
+"""Show the progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 _SECONDS_BETWEEN_LINES = 15.0
 
-Batch = TypeVar("Batch", bound=Sized)
+Unit = TypeVar("Unit", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Pace:
         done: videos that are settled.
         total: videos of the run.
         elapsed: seconds since the first was begun.
-        at_work: what works on them, and how busy it is; "" for nothing to say.
+        at_work: a text about the executor and how busy it is; may be "".
     """
 
     done: int
@@ -49,18 +49,18 @@ Show = Callable[[Pace], None]
 
 
 def track(
-    batches: Iterable[Batch],
+    units: Iterable[Unit],
     total: int,
     shows: Sequence[Show],
     at_work: Callable[[], str] = str,
-) -> Iterator[Batch]:
-    """Pass the batches on and show how far they are, from the start and after each of them.
+) -> Iterator[Unit]:
+    """Yield the units, and show the pace at the start and after each of them.
 
     Args:
-        batches: each as long as the videos that it settles.
+        units: the length of each is the number of its videos.
         total: videos of the run.
-        shows: take the pace; they decide how often it is worth showing.
-        at_work: says what works on them; by default nothing.
+        shows: take the pace, and decide how often to show it.
+        at_work: returns a text about the executor; by default nothing.
     """
     started, done = time.monotonic(), 0
 
@@ -69,9 +69,9 @@ def track(
             show(Pace(done, total, time.monotonic() - started, at_work()))
 
     tell()
-    for batch in batches:
-        yield batch
-        done += len(batch)
+    for unit in units:
+        yield unit
+        done += len(unit)
         tell()
 
 

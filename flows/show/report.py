@@ -1,4 +1,4 @@
-"""The run as one HTML page that needs nothing else: to open, to listen to, to keep, to send."""
+"""Write the run as one HTML page that needs no other file, to keep or to send."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from tasks.shown import shown
 from tasks.storage import absolute, join, overwrite, scratch
 
 MAX_BYTES = 8_000_000
-"""Of a page: mail servers take that much."""
+"""Limit for a page: mail servers accept as much."""
 
 MANIFEST_ROWS = 5000
 _LEDGERS = 20
@@ -21,14 +21,14 @@ _LEDGERS = 20
 
 @dataclass(frozen=True)
 class Background:
-    """What a page tells beside the summary.
+    """What a page shows beside the summary.
 
     Attributes:
-        run: URL of the run in Prefect's UI, or None where nobody will be able to open it.
+        run: URL of the run in Prefect's UI; None if the server ends with the run.
         made_with: the model and the parameters, by name.
-        examples: to check tags by; None where no video was tagged.
-        extract: gives the clip of an example, None where it has no sound (see
-            :func:`listening.hear`); itself None for a page without sound.
+        examples: videos to check tags by; None if no video was tagged.
+        extract: returns the clip of an example, None if it has no sound (see
+            :func:`listening.extract_sounds`); itself None for a page without sound.
     """
 
     run: str | None = None
@@ -46,10 +46,10 @@ def write_report(
     """Write the page.
 
     Args:
-        summary: what it shows.
+        summary: the counts of the run.
         state: the name of the run's state.
-        target: a folder, or the page itself when it ends with ``.html``; any fsspec URL.
-        background: what it shows beside.
+        target: a folder, or the page itself if it ends with ``.html``; any fsspec URL.
+        background: what the page shows beside the summary.
 
     Returns:
         The URL of the page.
@@ -105,11 +105,11 @@ def _examples(
         return listening.section(examples, None)
     silent = listening.section(examples, dict.fromkeys(examples.all(), ""))
     left = MAX_BYTES - others - len(silent) - 10_000  # of the head, and letters beyond ASCII
-    return listening.section(examples, listening.hear(examples, extract, left))
+    return listening.section(examples, listening.extract_sounds(examples, extract, left))
 
 
 def _account(summary: Summary, background: Background) -> str:
-    """Show what it took, what failed, and how it was made."""
+    """Show the time, the failures, the manifests and the settings of the run."""
     parts = []
     if summary.stages:
         parts += [

@@ -1,4 +1,4 @@
-"""What the model heard, for a page: Opus to play, and a mel spectrogram to look at."""
+"""Encode a clip for a page: Opus to play, and a mel spectrogram to look at."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tasks.audio.clip import Clip
 
-# Speech and music can be told apart and known by it; ten seconds are 30 kB.
+# Enough to recognise speech and music; ten seconds take 30 kB.
 BITS_PER_SECOND = 24_000
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 

@@ -72,7 +72,7 @@ def ledgers(summary: Summary, most: int) -> list[str]:
 
 
 def manifests(summary: Summary, most: int) -> pd.DataFrame:
-    """Show what came of each manifest, those with failures first; at most so many."""
+    """Return the counts of each manifest, the ones with most failures first; ``most`` at most."""
     columns = ["manifest", "samples", "tagged", "skipped", "failed", "problem"]
     table = pd.DataFrame([vars(row) for row in summary.rows], columns=columns)
     table = table.sort_values("failed", ascending=False, kind="stable").head(most)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flows.logs import heard
+from flows.logs import forward_logs
 
 LOG = logging.getLogger("tasks.model.check")
 
@@ -13,7 +13,7 @@ LOG = logging.getLogger("tasks.model.check")
 def test_it_is_passed_on_from_every_thread(caplog: pytest.LogCaptureFixture) -> None:
     run = logging.getLogger("a run")
     run.setLevel(logging.DEBUG)
-    with heard(run), ThreadPoolExecutor(1) as thread:
+    with forward_logs(run), ThreadPoolExecutor(1) as thread:
         LOG.info("of %s", "s3://key:secret@bucket/model")
         thread.submit(LOG.warning, "from a thread").result()
         LOG.debug("of no interest")
