@@ -27,9 +27,10 @@ from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassificati
 from tasks.model import CheckpointId
 from tasks.model.batch import to_float
 from tasks.model.checkpoint import find_checkpoint
-from tasks.model.classifier import Classifier, load_classifier
+from tasks.model.classifier import Classifier
 from tasks.model.device import choose_device, choose_dtype, describe
 from tasks.model.features import SAMPLING_RATE, samples_for
+from tasks.model.loading import load_classifier
 
 GIGA, TERA = 1e9, 1e12
 

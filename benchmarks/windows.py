@@ -8,7 +8,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from tasks.audio.hear import hear
+from tasks.audio.extraction import extract_clips
 from tasks.audio.pool import DecoderPool
 from tasks.audio.source import opened
 from tasks.audio.window import Window, Windows
@@ -30,7 +30,7 @@ def cost(path: Path, windows: Windows) -> tuple[float, int, int]:
     gc.collect()
     start = time.process_time()
     with opened(str(path), None) as source:
-        clips = sum(bool(clip.to_bytes()) for _, clip in hear(source, WINDOW, windows))
+        clips = sum(bool(clip.to_bytes()) for _, clip in extract_clips(source, WINDOW, windows))
     return time.process_time() - start, source.bytes_read, clips
 
 

@@ -100,7 +100,7 @@ def _misspelt(options: dict[str, Any]) -> State[Any] | None:
 
 def _import_model() -> None:
     """Import what the model needs, while this process waits for the server."""
-    import tasks.model.classifier  # noqa: F401
+    import tasks.model.loading  # noqa: F401
 
 
 def _run(parameters: dict[str, Any]) -> State[Any]:

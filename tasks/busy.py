@@ -1,4 +1,4 @@
-"""How long something was under way, by whichever of several threads."""
+"""Measure how long at least one of several threads was busy."""
 
 import threading
 import time
@@ -10,8 +10,8 @@ class Busy:
     """Adds up the time in which at least one thread is inside.
 
     Attributes:
-        seconds: of the stretches that have ended.
-        ended: when the last of them did, by the clock.
+        seconds: the sum of the busy periods that have ended.
+        ended: when the last of them ended, by the clock.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -21,7 +21,7 @@ class Busy:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Count what goes on inside."""
+        """Count the time until the block ends as busy."""
         with self._lock:
             if not self._inside:
                 self._since = self._clock()

@@ -1,4 +1,4 @@
-"""The content-addressed cache: what was extracted and tagged, kept between runs and machines.
+"""The content-addressed cache: clips, scores and failures, for later runs and other machines.
 
 An entry is named by a hash of everything that decides its content (the video's identity and the
 settings; for scores the model too), so a changed batch size, device or manifest still finds it, and
@@ -39,11 +39,11 @@ def default_cache() -> str:
 
 
 def entry_key(kind: str, *parts: object) -> str:
-    """Name of an entry.
+    """Return the name of an entry.
 
     Args:
-        kind: its folder; the version of its format belongs into it.
-        parts: JSON values, all that decides the entry's content.
+        kind: its folder, which includes the version of its format.
+        parts: JSON values: everything that decides the entry's content.
     """
     name = _DIGEST(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{kind}/{name[:2]}/{name}"
@@ -52,18 +52,18 @@ def entry_key(kind: str, *parts: object) -> str:
 class Cache:
     """Entries under one folder, local or remote.
 
-    Nothing that is wrong with an entry costs more than the time to compute it again: one that
-    cannot be read is a miss, and one that cannot be written is left out.
+    A bad entry costs no more than the time to compute it again: one that cannot be read is a miss,
+    and one that cannot be written is not kept.
 
     Args:
         url: the folder; any fsspec URL.
-        keep: what a video leaves there: ``tags`` only what the model said of it, ``clips`` all
-            sound that was heard too, ``auto`` that of its start where the folder is local.
+        keep: what is kept of a video: ``tags`` only its scores; ``clips`` also all its clips;
+            ``auto`` also its clip if only its start is extracted and the folder is local.
 
     Attributes:
-        fs: the file system that it is on.
-        root: its folder there.
-        trouble: why the last entry that could not be written was not, or None.
+        fs: the file system of the folder.
+        root: the folder's path there.
+        trouble: why an entry could not be written, of the last such entry; None at first.
     """
 
     def __init__(self, url: str, keep: Keep = "auto") -> None:
@@ -80,13 +80,13 @@ class Cache:
         self._packs = Packs(f"{url}/{_SCORES}")
 
     def keeps_clips(self, windows: Windows) -> bool:
-        """Tell whether clips are looked up and kept of videos of which so much is heard."""
-        # What lies beyond the start is large, and rarely asked for again: its scores are kept.
+        """Tell whether clips are looked up and kept, when these windows are extracted."""
+        # Clips beyond the start are large and rarely needed again: only their scores are kept.
         cheap = self.is_local and windows == "start"
         return self.keep == "clips" or (self.keep == "auto" and cheap)
 
     def check(self) -> None:
-        """Write an entry and read it back: what is wrong with the store fails here.
+        """Write an entry and read it back, so that a store that does not work fails here.
 
         Raises:
             ConfigurationError: the store refuses, or does not answer.
@@ -96,12 +96,12 @@ class Cache:
 
     @contextmanager
     def probe(self) -> Iterator[str]:
-        """Write an entry and read it back; give its key, under which it is there inside.
+        """Write an entry and read it back; yield its key, and remove it when the block ends.
 
         Raises:
             ConfigurationError: the store refuses, or does not answer.
         """
-        # A name of its own: another run may probe at the same time, and remove what it wrote.
+        # A unique name: another run may probe at the same time, and remove its own entry.
         key = f"{_PROBE}-{uuid.uuid4().hex}"
         path, content = f"{self.root}/{key}", b"can be written"
         try:
@@ -118,7 +118,7 @@ class Cache:
         try:
             yield key
         finally:
-            with suppress(StorageError), translated():  # writing needs no right to remove
+            with suppress(StorageError), translated():  # the right to write is enough
                 self.fs.rm_file(path)
 
     def get(self, key: str) -> bytes | None:
@@ -141,7 +141,7 @@ class Cache:
         return content if _DIGEST(content).digest() == digest else None
 
     def put(self, key: str, content: bytes) -> None:
-        """Write an entry in one step, if its store takes it."""
+        """Write an entry in one step, if the store accepts it."""
         try:
             with translated():
                 self._write(f"{self.root}/{key}", _DIGEST(content).digest() + content)
@@ -149,7 +149,7 @@ class Cache:
             self.trouble = error.reason
 
     def find_packed(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the contents of those keys that are in a pack.
+        """Return the contents of the keys that are in a pack.
 
         Raises:
             TransientError: the storage did not answer.
@@ -162,7 +162,7 @@ class Cache:
             return {}
 
     def put_packed(self, contents: Mapping[str, bytes]) -> None:
-        """Write some contents as one object, if the store takes it."""
+        """Write the contents as one object, if the store accepts it."""
         try:
             self._packs.put(contents)
         except StorageError as error:
@@ -172,8 +172,8 @@ class Cache:
         if not self.is_local:
             self.fs.pipe_file(path, entry)
             return
-        # Only folders below the root are made: when a run without a cache removes its own, threads
-        # that still write must not bring it back.
+        # Only folders below the root are made: a run without a cache removes its temporary one, and
+        # threads that still write must not bring it back.
         for folder in reversed(Path(path).relative_to(self.root).parents[:-1]):
             Path(self.root, folder).mkdir(exist_ok=True)
         temporary = Path(f"{path}.{uuid.uuid4().hex}")

@@ -25,8 +25,8 @@ from tasks.shown import shown, shown_url
 class FailureKind(StrEnum):
     """Why a video or a sample has no tag, in one stable word.
 
-    Users read it as ``error``, in ledger, report and ``--json``. Here an error is an exception, so
-    that what it is about is its ``kind``, in every class and function.
+    Users see it as ``error`` in the ledger, the report and ``--json``. In the code an error is an
+    exception, and this word is its ``kind``.
     """
 
     MISSING = "missing"
@@ -40,13 +40,13 @@ class FailureKind(StrEnum):
     CRASHED = "crashed"
     MEMORY = "memory"
     CHANGED = "changed"
-    """It is no longer the file that the run has looked at."""
+    """The file is no longer the one that the run has looked at."""
     UNREADABLE = "unreadable"
     """The store cannot read it, for a reason that has no word of its own."""
     UNREACHABLE = "unreachable"
     """The store did not answer: the only kind that is tried again."""
     MALFORMED = "malformed"
-    """The sample itself is odd: its videos are a number, its meta field is a string."""
+    """The sample itself is invalid: its videos are a number, or its meta field is a string."""
     MANIFEST = "manifest"
     """The manifest is refused as a whole."""
     INTERNAL = "internal"
@@ -56,12 +56,12 @@ OF_CONTENT = frozenset({
     FailureKind.EMPTY_FILE, FailureKind.NOT_MEDIA, FailureKind.CORRUPT, FailureKind.ENCRYPTED,
     FailureKind.UNSUPPORTED, FailureKind.MEMORY,
 })  # fmt: skip
-"""What the same bytes are again, as long as the decoder is the same."""
+"""Failures that the same bytes cause again, as long as the decoder is the same."""
 
 LASTING = OF_CONTENT | {FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.MISSING,
                         FailureKind.MALFORMED}  # fmt: skip
-"""What is no news the next night: it says something of one video or sample. The other kinds say
-something of a store, of the run or of this program."""
+"""Failures that are no news the next night, since they concern one video or sample. The other kinds
+concern a store, the run or this program."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Failure:
         url: the video.
         kind: for grouping.
         reason: what happened, in a sentence.
-        content: which content this is said of; None where the run does not know it.
+        content: the identity of the content that failed; None where the run does not know it.
     """
 
     url: str
@@ -97,8 +97,8 @@ class Failure:
 
 
 class TaggingError(Exception):
-    """Base of every error that the project raises on purpose. Its text is written for the user,
-    and fit to be shown."""
+    """Base of every error that the project raises on purpose. Its text is written for the user
+    and is fit to be shown."""
 
     def __init__(self, text: str) -> None:
         super().__init__(shown(text))
@@ -113,7 +113,7 @@ class ClusterLost(TaggingError):
 
 
 class StorageError(TaggingError):
-    """A store refused, or did not answer. Says nothing of what was to be read: callers do.
+    """A store refused, or did not answer. Does not name what was to be read: callers do.
 
     Attributes:
         kind: ``missing``, ``forbidden``, ``changed``, ``memory``, ``unreachable``, or
@@ -139,7 +139,7 @@ class ManifestError(TaggingError):
 
     Attributes:
         url: the manifest.
-        line: the 1-based line (or row) at fault, or None when it is the file as a whole.
+        line: the 1-based line (or row) at fault, or None when the file as a whole is.
         reason: what is wrong with it, in a few words.
     """
 
@@ -188,7 +188,7 @@ class TransientError(TaggingError):
 
 
 def explained(error: BaseException) -> str:
-    """Say what was raised: our own errors in their words, any other with its class."""
+    """Return the text of an error; that of an error which is not ours begins with its class."""
     if isinstance(error, TaggingError):
         return str(error)
     return shown(f"{type(error).__name__}: {error}")

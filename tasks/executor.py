@@ -1,4 +1,4 @@
-"""Where the work of a unit is done: an executor does the bodies of the extraction and tag tasks.
+"""Executors: they run the bodies of the extraction and tag tasks, on this machine or others.
 
 The task runs themselves, their states and their retries stay in the flow's process.
 """
@@ -11,7 +11,7 @@ from tasks.units import ExtractedUnit, TaggedUnit
 
 
 class Executor(Protocol):
-    """Does the work of units, here or on other machines: all that the tasks know of it."""
+    """Does the work of units. The tasks know nothing else about it."""
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
         """Do the work of :func:`tasks.extract.extract_unit`."""
@@ -23,7 +23,7 @@ class Executor(Protocol):
 
 
 class ManagedExecutor(Executor, Protocol):
-    """An executor as the run has it, which starts it, keeps it busy and closes it.
+    """An executor as the run sees it: the run starts it, keeps it busy and closes it.
 
     Its methods are called from several threads.
     """
@@ -38,7 +38,7 @@ class ManagedExecutor(Executor, Protocol):
         ...
 
     def find(self, request: TaggerRequest) -> Tagger:
-        """Find the model and the device that it will compute on.
+        """Find the model, and the device on which it will compute.
 
         Raises:
             ConfigurationError: no such model or device there.
@@ -46,7 +46,7 @@ class ManagedExecutor(Executor, Protocol):
         ...
 
     def start(self, tagger: Tagger) -> None:
-        """Start to load the model where it will compute. Comes before the first unit."""
+        """Start to load the model where it will compute. Called before the first unit."""
         ...
 
     def describe(self) -> str:
@@ -54,5 +54,5 @@ class ManagedExecutor(Executor, Protocol):
         ...
 
     def close(self) -> None:
-        """End what is under way; calls that wait end with an error."""
+        """End the work in progress; calls that wait for it raise an error."""
         ...

@@ -1,4 +1,4 @@
-"""Audio extraction: from the URLs of a unit to what is known of them, and clips of the others."""
+"""Audio extraction: look up what is known of the videos of a unit, extract clips of the others."""
 
 import atexit
 import functools
@@ -21,8 +21,8 @@ from tasks.units import UNIT_TASK, ExtractedUnit, ExtractedVideo, attempt, finis
 
 
 def extract_unit(urls: Sequence[str], tagger: Tagger, cache: Cache | None) -> ExtractedUnit:
-    """Extract every video of a unit that was not tagged before, nor known to fail; one that fails
-    costs none of the others.
+    """Extract the videos of a unit that have neither scores nor a failure in the cache; one that
+    fails does not affect the others.
 
     Raises:
         TransientError: the cache's store did not answer.
@@ -46,7 +46,7 @@ def extract_unit(urls: Sequence[str], tagger: Tagger, cache: Cache | None) -> Ex
     failed: dict[Video, Failure] = {}
     for video, outcome in zip(unknown, _extractors().map(extract, unknown), strict=True):
         if isinstance(outcome, Failure):
-            # The ledger says of which content.
+            # The ledger names the content that failed.
             failed[video] = replace(outcome, content=str(video.identity))
         else:
             unit.extracted.append(outcome)
@@ -69,18 +69,18 @@ _given_cores: float | None = None
 
 
 def use_cores(number: float) -> None:
-    """Let this process extract on so many of the machine's cores; to be said before it begins."""
+    """Set on how many cores this process extracts; call it before the first extraction."""
     global _given_cores
     _given_cores = number
 
 
 @functools.cache
 def decoders() -> DecoderPool:
-    """Return the process's pool of decoder processes; they end with it."""
-    # macOS tells of all cores only, Linux of those that this process may use.
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Return this process's pool of decoder processes, which end with it."""
+    # Linux tells which cores this process may use, macOS only how many there are.
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     # Two for each core: half of them wait for the storage.
-    pool = DecoderPool(max(1, round(2 * (_given_cores or there or 1))))
+    pool = DecoderPool(max(1, round(2 * (_given_cores or usable or 1))))
     atexit.register(pool.close)
     return pool
 
@@ -92,7 +92,7 @@ def _extractors() -> ThreadPoolExecutor:
 
 
 _earlier: dict[str, ExtractedUnit] = {}
-"""By task run: what was done of a unit that is tried again, since a store did not answer."""
+"""By task run: what earlier tries of a unit have done, when a store did not answer."""
 
 
 @task(name="extract-audio", task_run_name="extract unit {number}", **UNIT_TASK)
@@ -100,7 +100,7 @@ def extract_audio(
     number: int, urls: list[str], tagger: Tagger, executor: Executor
 ) -> State[ExtractedUnit]:
     """Extract a unit of videos: see :func:`extract_unit`."""
-    # What an earlier try has done is not done again, nor counted as known before.
+    # What an earlier try has done is neither done again nor counted as cached.
     earlier = _earlier.pop(task_run.id, ExtractedUnit())
     done = earlier.urls()
     unit = executor.extract([url for url in urls if url not in done], tagger)

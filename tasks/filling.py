@@ -1,4 +1,4 @@
-"""Fill in the fields of samples: what each one gains, or why it gains nothing."""
+"""Decide for each sample which fields it gains, or why it gains none."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +11,7 @@ from tasks.tags import VideoTags
 
 
 class Outcomes(Protocol):
-    """What came of the videos of a run."""
+    """The tags and failures of a run's videos."""
 
     def get(self, url: str, /) -> VideoTags | Failure | None:
         """Return the tags of a video, why it has none, or None when the run does not know it."""
@@ -26,10 +26,10 @@ class MergeResult:
         samples: all in the manifest.
         tagged: gained a field, or had one replaced.
         skipped: had all fields already.
-        failed: left as they are since a video failed, or the sample itself is odd.
-        known: of these, those whose failures all stand in the ledger of the merge before.
-        pending: left as they are since the run does not know a video: the sample came after it
-            was planned.
+        failed: left as they are since a video failed, or the sample itself is invalid.
+        known: the failed samples whose failures are all in the ledger of the previous merge.
+        pending: left as they are since the run does not know a video: the sample was added after
+            the run was planned.
         failures: entries in the ledger.
         written: whether the target is a new file.
         unrecorded: why the ledger could not be written, if so.
@@ -47,7 +47,7 @@ class MergeResult:
 
 
 class Filler:
-    """Answers for each sample of one pass, and counts."""
+    """Returns the new fields of each sample in one pass over a manifest, and counts."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Filler:
 
     @cached_property
     def earlier(self) -> ledger.Earlier:
-        """What failed before. Read once, by the first attempt: the next one finds its ledger."""
+        """The previous ledger. Read once, since the first attempt to merge replaces it."""
         return ledger.earlier(self.target)
 
     def start(self, source: str, failures: ledger.Ledger) -> None:
@@ -87,7 +87,7 @@ class Filler:
         tags = self._tags(sample)
         if tags is None:
             return None
-        # Those that are not asked for stand under None.
+        # The name of a field that is not requested is None.
         values: dict[str | None, Value] = {
             self.fields.tags: [video.label for video in tags],
             self.fields.scores: [video.scores or [] for video in tags],

@@ -1,4 +1,4 @@
-"""Identification: what each video of a unit is now, so that what is known of it can be found."""
+"""Identify the videos of a unit as they are now, so that their cache entries can be found."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from tasks.errors import Failure, TransientError
 from tasks.storage import Identity, identify
 
 IDENTIFY_SECONDS = 60.0
-"""Limit for the identities of a unit's videos: one request each, all at the same time."""
+"""Limit for identifying the videos of a unit: one request each, all at the same time."""
 
 _MAX_REQUESTS = 512
 _requests = threading.BoundedSemaphore(_MAX_REQUESTS)
@@ -25,17 +25,17 @@ class Video:
 
 
 def identify_videos(urls: Sequence[str]) -> list[Video | Failure]:
-    """Return size and etag (or modification time) of each video, in order."""
+    """Return each video with its size and ETag (or modification time), or its failure, in order."""
     deadline = time.monotonic() + IDENTIFY_SECONDS
     answers = [_ask(url, deadline) for url in urls]
     return [_identified(url, answer, deadline) for url, answer in zip(urls, answers, strict=True)]
 
 
 def _ask(url: str, deadline: float) -> Future[Identity] | None:
-    """Ask for an identity on a thread of its own; None when too many do not answer.
+    """Request an identity on a thread of its own; None when too many requests are unanswered.
 
-    Nothing can stop a thread in a store that hangs. It is a daemon, so that the process ends in
-    spite of it, and does not come out of a pool, so that no other video waits for it.
+    A thread that waits for a store cannot be stopped. So it is a daemon, which lets the process
+    end, and not one of a pool, where other videos would wait for it.
     """
     if not _requests.acquire(timeout=max(0.0, deadline - time.monotonic())):
         return None
@@ -44,7 +44,7 @@ def _ask(url: str, deadline: float) -> Future[Identity] | None:
     def ask() -> None:
         try:
             answer.set_result(identify(url))
-        except BaseException as error:  # noqa: BLE001 - raised again, or recorded, by the reader
+        except BaseException as error:  # noqa: BLE001 - recorded by the thread that asked
             answer.set_exception(error)
         finally:
             _requests.release()

@@ -1,10 +1,9 @@
-"""What is kept of a video between runs: its scores, or how it failed, and its clips where they cost
-little or are asked for.
+"""Look up and keep the scores, the failures and the clips of videos in the cache.
 
-Scores are small (1 kB a window), and those of a unit are one object. So are its failures, but only
-those that the same bytes have again: a video that was decoded in vain is not decoded again until it
-changes, or the decoder does. A clip is 0.33 MB and an object of its own: on a local disk it spares
-the next model the decoding; in a remote store it would cost more than decoding again.
+Scores are small (1 kB a window); those of a unit are one object. Failures are another, but only
+those that the same bytes would cause again: such a video is not decoded again until it or the
+decoder changes. A clip has 0.33 MB and is an object of its own: on a local disk it saves the next
+model the decoding; in a remote store it would cost more than decoding again.
 """
 
 import json
@@ -31,7 +30,7 @@ _HEADER = struct.Struct("<d?")  # a clip's start in seconds, whether it is the l
 def known_scores(
     videos: Sequence[Video], tagger: Tagger, cache: Cache | None
 ) -> dict[str, VideoScores]:
-    """Return what is known of some videos, by URL.
+    """Return the scores of videos that are in the cache, by URL.
 
     Raises:
         TransientError: the cache's store did not answer.
@@ -49,7 +48,7 @@ def known_scores(
 
 
 def keep_scores(scores: Mapping[Video, VideoScores], tagger: Tagger, cache: Cache | None) -> None:
-    """Write the scores of a unit as one object, if the store takes it."""
+    """Write the scores of a unit as one object, if the store accepts it."""
     contents = {
         tagger.score_key(video): one.to_bytes()
         for video, one in scores.items()
@@ -62,7 +61,7 @@ def keep_scores(scores: Mapping[Video, VideoScores], tagger: Tagger, cache: Cach
 def known_failures(
     videos: Sequence[Video], tagger: Tagger, cache: Cache | None
 ) -> dict[str, Failure]:
-    """Return how some videos have failed before, by URL, unless they are to be tried again.
+    """Return the failures of videos that are in the cache, by URL; none if they are retried.
 
     Raises:
         TransientError: the cache's store did not answer.
@@ -80,7 +79,7 @@ def known_failures(
 
 
 def keep_failures(failures: Mapping[Video, Failure], tagger: Tagger, cache: Cache | None) -> None:
-    """Write the failures of a unit as one object, if the store takes it."""
+    """Write the failures of a unit as one object, if the store accepts it."""
     contents = {
         failure_key(video, tagger): json.dumps([failed.kind, failed.reason]).encode()
         for video, failed in failures.items()
@@ -91,17 +90,17 @@ def keep_failures(failures: Mapping[Video, Failure], tagger: Tagger, cache: Cach
 
 
 def failure_key(video: Video, tagger: Tagger) -> str:
-    """Name a video's failure: what its clips would be, and the decoder that failed."""
+    """Return the key of a video's failure: the key of its clips, and the decoder that failed."""
     return entry_key("failures-1", clip_key(video, tagger), decoder_version())
 
 
 def clip_key(video: Video, tagger: Tagger, number: int = 0) -> str:
-    """Name one of a video's clips: the video as it is, what is heard of it, which window."""
+    """Return the key of a clip: the video's identity, what is extracted of it, which window."""
     return entry_key("clips-3", asdict(video), asdict(tagger.window), tagger.windows, number)
 
 
 def known_clips(video: Video, tagger: Tagger, cache: Cache | None) -> Clips | None:
-    """Return the video's clips; None when one of them is not there, or damaged.
+    """Return the video's clips; None when one of them is missing or damaged.
 
     Raises:
         TransientError: the cache's store did not answer, or the temporary folder is full.
@@ -114,7 +113,7 @@ def known_clips(video: Video, tagger: Tagger, cache: Cache | None) -> Clips | No
             try:
                 entry = _Entry.from_bytes(cache.get(clip_key(video, tagger, number)) or b"")
                 clip = Clip.from_bytes(entry.clip)
-            except ValueError:  # the video has it right
+            except ValueError:  # extract it again
                 return None
             if clip.sampling_rate != tagger.window.sampling_rate:
                 return None
@@ -127,9 +126,9 @@ def known_clips(video: Video, tagger: Tagger, cache: Cache | None) -> Clips | No
 
 
 def keep_clips(video: Video, tagger: Tagger, clips: Clips, cache: Cache | None) -> None:
-    """Write a video's clips, where the cache is for that and its store takes them."""
+    """Write a video's clips, if the cache keeps clips and its store accepts them."""
     if cache is not None and cache.keeps_clips(tagger.windows) and video.identity.is_known:
-        # Of a video without sound an empty one says that.
+        # One empty clip says that the video has no sound.
         silent = Clip.empty(tagger.window.sampling_rate).to_bytes()
         last = max(0, len(clips) - 1)
         for number, (start, clip) in enumerate(clips if len(clips) else [(0.0, silent)]):
@@ -138,7 +137,7 @@ def keep_clips(video: Video, tagger: Tagger, clips: Clips, cache: Cache | None) 
 
 
 class _Entry(NamedTuple):
-    """A clip as it is kept: its start in seconds, and whether the video has no more."""
+    """A clip in the cache: its start in seconds, and whether it is the video's last one."""
 
     start: float
     is_last: bool
@@ -149,13 +148,13 @@ class _Entry(NamedTuple):
         """Return what :meth:`to_bytes` wrote.
 
         Raises:
-            ValueError: it is cut short, or its start is no time.
+            ValueError: it is cut short, or its start is not a valid time.
         """
         if len(data) < _HEADER.size:
             raise ValueError("an entry is cut short in its header")
         start, is_last = _HEADER.unpack_from(data)
         if not (math.isfinite(start) and start >= 0):
-            raise ValueError("the start of a clip is no time")
+            raise ValueError("the start of a clip is not a valid time")
         return cls(start, is_last, data[_HEADER.size :])
 
     def to_bytes(self) -> bytes:

@@ -11,14 +11,14 @@ from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import UNITS_IN_FLIGHT, ExtractedUnit, TaggedUnit, unit_size
 
 MOSTLY_BUSY = 0.9
-"""Above this share of a run, what the model waits for matters to nobody."""
+"""A model that was busy for more than this share of a run waited for nothing worth reporting."""
 
 
 class LocalExecutor:
     """Does the work in this process, with its decoder processes and one model.
 
     Args:
-        cache: what is kept between runs; None keeps nothing.
+        cache: keeps results between runs; None keeps nothing.
     """
 
     units_in_flight = UNITS_IN_FLIGHT
@@ -43,7 +43,7 @@ class LocalExecutor:
         return extract_unit(urls, tagger, self._cache)
 
     def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
-        if not unit.extracted:  # what is known waits for no model
+        if not unit.extracted:  # known scores need no model
             return TaggedUnit(dict(unit.known))
         with self._loading.inside():
             tagger.load()

@@ -1,4 +1,4 @@
-"""Put the tags into a manifest: everything else stays, no other writer's work is lost."""
+"""Merge the tags into a manifest: the rest stays as it is, no other writer's work is lost."""
 
 import random
 import time
@@ -26,7 +26,7 @@ from tasks.storage import Identity, find, keeps_start, open_for_reading, scratch
 from tasks.videos import Videos
 
 ATTEMPTS = 8
-"""Of a merge while others write the manifest, or its store does not answer: some ten seconds."""
+"""Of a merge, while others write the manifest or its store does not answer: some ten seconds."""
 
 _FIRST_PAUSE_SECONDS = 0.1
 _BUFFER_BYTES = 1 << 20
@@ -45,24 +45,23 @@ def merge(
     """Write ``source`` with the tags of its videos to ``target``, and the ledger beside it.
 
     A sample gains the fields that it lacks when all its videos have tags; one without videos gains
-    empty lists.
-    With ``source`` as ``target`` nothing is written when there is nothing to add; another target
-    is always a full copy. When someone else has written the target meanwhile, theirs is read and
-    merged with.
+    empty lists. If ``target`` is ``source``, nothing is written when there is nothing to add; any
+    other target is always a full copy. If someone else has written the target in the meantime, the
+    merge starts again from their version.
 
     Args:
         source: manifest to read.
         target: manifest to write, usually ``source``.
-        fields: where in a sample things are.
+        fields: the names of the fields.
         outcomes: tags or failure of each video, by URL.
         video_root: base of relative video paths; the folder of ``source`` when None.
-        retag: which samples have the fields replaced that they have.
+        retag: which samples have their existing fields replaced.
         provenance: what made the tags, for the provenance field.
 
     Raises:
         ManifestError: it cannot be read or written.
-        ManifestChanged: others wrote it each time it was tried.
-        TransientError: a store did not answer, each time it was tried.
+        ManifestChanged: others wrote it during the last attempt, too.
+        TransientError: a store did not answer in the last attempt, either.
     """
     filler = Filler(fields, outcomes, video_root, retag, provenance, target)
     for attempt in range(1, ATTEMPTS):
@@ -74,17 +73,17 @@ def merge(
 
 
 def _merge_once(source: str, target: str, filler: Filler) -> MergeResult:
-    there = None if target == source else _identity(target)
+    expected = None if target == source else _identity(target)
     with writing(target), scratch(target, like=source) as new:
         read, keep, unrecorded = _rewrite_and_record(source, target, new, filler)
         result = filler.result
         result.failures, result.unrecorded = filler.failures.entries, unrecorded
         if target == source:
-            there, result.written = read, result.tagged > 0
+            expected, result.written = read, result.tagged > 0
         else:
-            result.written = there is None or not _same(target, there, new)
+            result.written = expected is None or not _same(target, expected, new)
         if result.written:
-            replace(target, new, there, keep)
+            replace(target, new, expected, keep)
     return result
 
 
@@ -94,7 +93,8 @@ def _rewrite_and_record(
     """Write the new version as :func:`_rewrite` does, and the ledger beside the target.
 
     Returns:
-        What :func:`_rewrite` does, and why there is no ledger, if so: that costs no tags.
+        What :func:`_rewrite` returns, and why the ledger could not be written, or None: without a
+        ledger the tags are written all the same.
     """
     rewritten: tuple[Identity, int] | None = None
     try:
@@ -109,10 +109,10 @@ def _rewrite_and_record(
 
 
 def _rewrite(source: str, target: str, new: Path, filler: Filler) -> tuple[Identity, int]:
-    """Write the new version, or what follows the first bytes of the old one where these stay.
+    """Write the new version; if the start of the old one can stay, only what comes after it.
 
     Returns:
-        The identity of what was read, and how many bytes of it stay.
+        The identity of the version that was read, and how many bytes at its start stay.
     """
     with open_manifest(source) as manifest, new.open("wb", buffering=_BUFFER_BYTES) as output:
         try:
@@ -122,11 +122,11 @@ def _rewrite(source: str, target: str, new: Path, filler: Filler) -> tuple[Ident
             else:
                 layout.rewrite(manifest.stream, output, filler.fields, filler)
         except StorageError as error:
-            if error.kind is FailureKind.CHANGED:  # the store noticed it
+            if error.kind is FailureKind.CHANGED:  # the store has noticed the change
                 raise ManifestChanged(f"{source} {error.reason}.") from error
             raise
         except ManifestError as error:
-            if _identity(source) != manifest.identity:  # half of it is the old one, half the new
+            if _identity(source) != manifest.identity:  # it was read half old, half new
                 raise ManifestChanged(f"{source} changed while it was read.") from error
             raise
         return manifest.identity, keep
@@ -137,8 +137,9 @@ def _identity(url: str) -> Identity | None:
         return find(url)
 
 
-def _same(url: str, there: Identity, new: Path) -> bool:
-    if there.size != new.stat().st_size:
+def _same(url: str, identity: Identity, new: Path) -> bool:
+    """Tell whether the file at ``url`` has the content of ``new``."""
+    if identity.size != new.stat().st_size:
         return False
     with open_for_reading(url, seekable=False).stream as old, new.open("rb") as file:
         while part := file.read(_BUFFER_BYTES):
@@ -152,9 +153,9 @@ class Merged:
     """The outcome for one manifest: counts, or why it was left unchanged.
 
     Attributes:
-        plan: which.
+        plan: of the manifest.
         result: the counts; None when it was left unchanged.
-        problem: what a person should know, or None when all is well.
+        problem: what went wrong, in a sentence, or None.
     """
 
     plan: ManifestPlan
@@ -169,7 +170,7 @@ def merge_manifest(
     retag: Retag,
     provenance: str | None = None,
 ) -> Merged:
-    """Merge the tags into one manifest; a failure is recorded, and stops no other manifest."""
+    """Merge the tags into one manifest; a failure is recorded and does not stop the others."""
     manifest = plan.manifest
     try:
         result = merge(

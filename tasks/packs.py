@@ -1,12 +1,12 @@
 """Packs: the small results of a unit in one object, kept between runs and machines.
 
-An object for each tag would cost more than the computing (S3 bills every PUT), so those of a unit
-are written together. A run reads the index of each pack once, into a scratch table on disk, and
-then asks the store only for what it knows to be there.
+An object for each result would cost more than computing it (S3 bills every PUT), so the results of
+a unit are written together. A run reads the index of each pack once, into a scratch table on disk,
+and then requests only what it knows to be there.
 
 A pack is a head (magic, number of entries, CRC-32 of the index), the index (SHA-256 of each key,
 length and CRC-32 of each content), then the contents one after the other: plain bytes, never a
-pickle. A damaged pack, or a damaged entry, counts as not there.
+pickle. A damaged pack, or a damaged entry, counts as missing.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _HEAD = struct.Struct("<4sII")
 _ROW = struct.Struct("<32sII")
 # One request reads the head and the index of any pack: 1,600 entries.
 _INDEX_BYTES = 64 << 10
-_READERS = 32  # reading an index is waiting for the storage
+_READERS = 32  # reading an index is mostly waiting for the storage
 _TOUCH_SECONDS = 86_400
 # Parameters of one statement; SQLite takes 32,766.
 _KEYS_AT_ONCE = 10_000
@@ -77,7 +77,7 @@ class Packs:
         self._loaded = False
 
     def get(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the contents of those keys that are known.
+        """Return the contents of the keys that are in a pack.
 
         Raises:
             StorageError: the store did not answer.
@@ -97,7 +97,7 @@ class Packs:
         """Write the contents of some keys as one pack, in one step.
 
         Raises:
-            StorageError: the store did not take it.
+            StorageError: the store did not accept it.
         """
         rows = [(_digest(key), len(part), zlib.crc32(part)) for key, part in contents.items()]
         index = b"".join(_ROW.pack(*row) for row in rows)
@@ -109,11 +109,11 @@ class Packs:
             else:
                 self._fs.pipe_file(path, head + b"".join(contents.values()))
         with self._lock:
-            if self._loaded:  # else the first look finds it
+            if self._loaded:  # otherwise the first get() finds it
                 self._remember(path, _entries(head))
 
     def _load(self) -> None:
-        """Read the index of every pack that is there."""
+        """Read the index of every pack in the folder."""
         with translated(), ThreadPoolExecutor(_READERS, thread_name_prefix="packs") as readers:
             try:
                 listed = self._fs.ls(self._root, detail=True)
@@ -122,13 +122,13 @@ class Packs:
             packs = [(entry["name"], entry["size"]) for entry in listed]
             packs = [pack for pack in packs if pack[0].endswith(_SUFFIX)]
             for (path, size), head in zip(packs, readers.map(self._head, packs), strict=True):
-                # Of a pack that was cut off, what is left.
+                # Of a truncated pack, only the entries that are complete.
                 whole = [entry for entry in _entries(head) if entry.offset + entry.length <= size]
                 self._remember(path, whole)
 
     def _head(self, pack: tuple[str, int]) -> bytes:
         path, size = pack
-        with suppress(FileNotFoundError):  # another run may prune
+        with suppress(FileNotFoundError):  # another run has pruned it
             return bytes(self._fs.cat_file(path, start=0, end=min(size, _INDEX_BYTES)))
         return b""
 
@@ -143,7 +143,7 @@ class Packs:
         self._index.execute("COMMIT")
 
     def _locate(self, digests: Sequence[bytes]) -> dict[str, list[_Entry]]:
-        """Return the entries of some digests, by the pack that holds them."""
+        """Return the entries of the digests, by the path of their pack."""
         located: dict[str, list[_Entry]] = {}
         for start in range(0, len(digests), _KEYS_AT_ONCE):
             some = digests[start : start + _KEYS_AT_ONCE]
@@ -203,12 +203,12 @@ def _write_local(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         temporary.rename(path)
     except OSError:
-        temporary.unlink(missing_ok=True)  # a full disk keeps no part of it
+        temporary.unlink(missing_ok=True)  # no part of it stays on a full disk
         raise
 
 
 def touch(path: str) -> None:
-    """Remember the use of a local entry, by which it is pruned; once a day is enough."""
-    with suppress(OSError):  # it was pruned meanwhile, or may only be read
+    """Record that a local entry was used now, for pruning; once a day is enough."""
+    with suppress(OSError):  # it was pruned, or is read-only
         if time.time() - Path(path).stat().st_mtime > _TOUCH_SECONDS:
             os.utime(path)

@@ -1,4 +1,4 @@
-"""What there is to do: the manifests, and the distinct videos of their untagged samples."""
+"""Plan a run: its manifests, and the distinct videos of their untagged samples."""
 
 import itertools
 import logging
@@ -19,11 +19,11 @@ from tasks.videos import Videos
 log = logging.getLogger(__name__)
 
 _STALE = (
-    "%s has a _metadata with the footers of its files as they are now: remove it, or write it anew"
-    " once they are tagged, if you have readers that use it"
+    "%s has a _metadata file with the footers that its files have now: if you have readers that use"
+    " it, remove it, or write it again once the files are tagged"
 )
 
-# Reading many small manifests is waiting for the storage, not work.
+# Reading many small manifests is mostly waiting for the storage.
 _READERS = 8
 _CHUNK = 10_000
 
@@ -55,7 +55,7 @@ class ManifestPlan:
     """What one manifest needs.
 
     Attributes:
-        manifest: which.
+        manifest: the manifest.
         samples: how many it holds.
         untagged: how many of them need tags.
         error: why it is refused, if it is.
@@ -85,8 +85,8 @@ def find_manifests(
     """List the manifests that the patterns name, each once, in order.
 
     Raises:
-        ConfigurationError: a pattern matches none; two would have the same copy in ``output``; or
-            the next run would find the copies there.
+        ConfigurationError: a pattern matches none; two manifests would have the same copy in
+            ``output``; or the next run would find the copies there.
     """
     found = (one for pattern in patterns for one in list_manifests(pattern))
     paths = {one.url: one.path for one in found}
@@ -135,8 +135,8 @@ def plan(
     """Read every manifest once; the videos of the samples to tag go into ``videos``.
 
     Raises:
-        ConfigurationError: a manifest that needs tags cannot be replaced; or no field says which
-            samples are stale.
+        ConfigurationError: a manifest that needs tags cannot be replaced; or ``retag`` is stale
+            and there is no provenance field to compare.
     """
     if retag == "stale" and fields.provenance is None:
         raise ConfigurationError(
@@ -170,6 +170,7 @@ def _plan_one(
     wanted: Callable[[Sample], tuple[str, ...]],
     table: Callable[[str], str | None],
 ) -> ManifestPlan:
+    """Read one manifest and add its videos; an error is recorded in its plan."""
     counts = Counter[bool]()
 
     def videos_to_tag(samples: Iterable[Sample]) -> Iterator[str]:
@@ -184,8 +185,8 @@ def _plan_one(
             _refuse_part_of(table(above_partitions(parent(manifest.url))), manifest.url)
         with open_manifest(manifest.url) as opened:
             urls = videos_to_tag(opened.format.read(opened.stream, fields))
-            # In chunks, for memory. A manifest that is refused further down leaves its first videos
-            # in the run; their tags are found in the cache once it is mended.
+            # In chunks, to limit the memory. If a manifest is refused at a later line, its first
+            # videos stay in the run; once it is repaired, their tags come from the cache.
             for position in itertools.count(step=_CHUNK):
                 if not (chunk := list(itertools.islice(urls, _CHUNK))):
                     break

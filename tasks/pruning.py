@@ -1,4 +1,4 @@
-"""List what is in a cache, and remove what nobody used for long."""
+"""List the entries of a cache, and remove those that were not used for long."""
 
 import re
 import time
@@ -16,15 +16,15 @@ from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.shown import shown_url
 from tasks.storage import translated
 
-# An entry, or the part of one that a killed run left. Other files in the folder are not ours:
-# they are not counted, and above all not removed.
+# An entry, or a part of one that a killed run has left. Other files in the folder are not ours:
+# they are not counted and, above all, not removed.
 _ENTRY = re.compile(
     r"(?:clips|tags)-\d+/([0-9a-f]{2})/\1[0-9a-f]{62}(?:\.[0-9a-f]{32})?"
     r"|scores-\d+/[0-9a-f]{32}\.(?:pack|tmp)"
 )
 
 _SECONDS_BETWEEN_PRUNINGS = 86_400
-_LISTERS = 16  # listing is waiting for the storage
+_LISTERS = 16  # listing is mostly waiting for the storage
 
 
 class Entry(NamedTuple):
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was removed."""
+    """How many entries were removed, and their size in bytes."""
 
     entries: int = 0
     size: int = 0
@@ -56,7 +56,7 @@ class Pruned:
 
 
 def entries(cache: Cache) -> Iterator[Entry]:
-    """Yield what is in the cache, folder by folder so that memory stays flat.
+    """Yield the entries of the cache, folder by folder, so that memory stays flat.
 
     Raises:
         TransientError: the storage did not answer.
@@ -69,7 +69,7 @@ def entries(cache: Cache) -> Iterator[Entry]:
 
 
 def prune(cache: Cache, days: float) -> Pruned:
-    """Remove the entries of a local cache that were neither written nor read for so long.
+    """Remove the entries of a local cache that were neither written nor read for ``days``.
 
     Raises:
         ConfigurationError: the cache is remote. There reading leaves no trace, and a lifecycle
@@ -126,7 +126,7 @@ def _files(cache: Cache, folder: str) -> list[Entry]:
 
 
 def _used(info: Mapping[str, object]) -> datetime:
-    """Return when the entry was written, or touched; now when its store does not tell."""
+    """Return when the entry was written or touched; the current time if its store does not tell."""
     times = (info.get(name) for name in ("mtime", "LastModified", "last_modified", "updated"))
     match next((time for time in times if time is not None), None):
         case float() | int() as seconds:
@@ -140,6 +140,7 @@ def _used(info: Mapping[str, object]) -> datetime:
 
 @contextmanager
 def _reported(what: str) -> Iterator[None]:
+    """Raise an error of the store as one that may pass."""
     try:
         with translated():
             yield

@@ -1,4 +1,4 @@
-"""What a model said of a video, small enough to keep: its logits for each window."""
+"""The scores of a video: the model's logits for each window, in a form small enough to keep."""
 
 import struct
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 Activation = Literal["sigmoid", "softmax", "none"]
-"""What makes probabilities of logits. ``sigmoid``: any number of labels may apply; ``softmax``:
-exactly one does; ``none``: they are probabilities already."""
+"""The function from logits to probabilities. ``sigmoid``: any number of labels may apply;
+``softmax``: exactly one does; ``none``: they are probabilities already."""
 
 _MAGIC = b"SCR1"
 _HEAD = struct.Struct("<4sII")  # magic, windows, labels
@@ -20,11 +20,11 @@ class VideoScores:
     """The logits of a video's windows. A video without sound has no window.
 
     Attributes:
-        starts: seconds into the video, float32, shape ``(windows,)``.
-        seconds: how long each is, float32, shape ``(windows,)``: a video may be shorter than a
+        starts: in seconds from the start of the video, float32, shape ``(windows,)``.
+        seconds: the length of each, float32, shape ``(windows,)``: a video may be shorter than a
             window, or end in it.
         top: index of the top label of each window, int32, shape ``(windows,)``. Kept beside the
-            logits, since two that differ may be equal when they are rounded.
+            logits, since two that differ may become equal when they are rounded.
         logits: float16, shape ``(windows, labels)``.
     """
 
@@ -52,7 +52,7 @@ class VideoScores:
             begun,
             np.broadcast_to(np.asarray(seconds, np.float32), begun.shape),
             logits.argmax(-1).astype(np.int32),
-            # Nothing is rounded to infinity.
+            # So that none is rounded to infinity.
             np.clip(logits, -6e4, 6e4).astype(np.float16),
         )
 
@@ -78,7 +78,7 @@ class VideoScores:
         """Return the scores that :meth:`to_bytes` wrote.
 
         Raises:
-            ValueError: the bytes are of another kind, or cut short.
+            ValueError: the bytes are of another format, cut short, or damaged.
         """
         if len(data) < _HEAD.size:
             raise ValueError("scores are cut short in their head")

@@ -1,13 +1,13 @@
-"""Text that leaves the project, for logs, pages, ledgers and terminals: no secret is in it, and no
-character that acts on a screen."""
+"""Make text fit to be shown in logs, pages, ledgers and terminals: without secrets, and without
+characters that act on a screen."""
 
 import re
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 # A local path, perhaps in quotes: its "?", "#" and "@" are part of a name.
 _LOCAL = re.compile(r"[\"'(\[{<]*/")
-# Controls (C0, C1), separators of lines, marks that change the direction of text or are not seen,
-# and halves of surrogate pairs.
+# Control characters (C0, C1), line separators, marks that change the direction of text or are
+# invisible, and halves of surrogate pairs.
 _ACTING = re.compile(
     "[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
@@ -16,13 +16,13 @@ _ACTING = re.compile(
 def shown(text: str) -> str:
     """Make a sentence fit to be shown, with the URLs in it.
 
-    It takes a URL to end at the next blank: use :func:`shown_url` for what is known as one.
+    A URL is taken to end at the next space: use :func:`shown_url` for text that is known to be one.
     """
     return re.sub("[^ ]+", lambda word: _redacted(word[0]), _escaped(text))
 
 
 def shown_url(url: str) -> str:
-    """Make a path or URL fit to be shown: user and password go, and what follows "?" or "#"."""
+    """Make a path or URL fit to be shown: without user, password, and what follows "?" or "#"."""
     return _redacted(_escaped(url))
 
 

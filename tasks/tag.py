@@ -23,10 +23,10 @@ Logits = NDArray[np.float32]
 
 
 def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache | None) -> TaggedUnit:
-    """Ask the model about every extracted video of a unit; one that fails costs none of the others.
+    """Compute the scores of every extracted video of a unit; one that fails affects no other.
 
-    The scores of a unit reach the cache together: a run that is killed loses those of the units
-    under way.
+    The scores of a unit are written to the cache together: a run that is killed loses those of the
+    units in progress.
 
     Raises:
         ConfigurationError: the model cannot tag at all.
@@ -34,14 +34,14 @@ def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache | None) -> Tagged
     tagged = TaggedUnit(dict(unit.known))
     answers: dict[Video, list[_Answer]] = {one.video: [] for one in unit.extracted}
     windows = (
-        _Heard(one.video, start, Clip.from_bytes(clip))
+        _Window(one.video, start, Clip.from_bytes(clip))
         for one in unit.extracted
         for start, clip in one.clips
     )
-    for heard, logits in _ask(windows, tagger):
+    for window, logits in _ask(windows, tagger):
         if not isinstance(logits, Failure):
-            answers[heard.video].append(_Answer(heard.start, heard.seconds, logits))
-        elif answers.pop(heard.video, None) is not None:
+            answers[window.video].append(_Answer(window.start, window.seconds, logits))
+        elif answers.pop(window.video, None) is not None:
             tagged.failed.append(logits)
     scores = {video: _scores(given) for video, given in answers.items()}
     keep_scores(scores, tagger, cache)
@@ -50,7 +50,7 @@ def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache | None) -> Tagged
     return tagged
 
 
-class _Heard(NamedTuple):
+class _Window(NamedTuple):
     """A window of a video; ``start`` in seconds."""
 
     video: Video
@@ -63,7 +63,7 @@ class _Heard(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What the model said of a window; its start and length in seconds."""
+    """The logits of a window; its start and length in seconds."""
 
     start: float
     seconds: float
@@ -78,35 +78,38 @@ def _scores(windows: Sequence[_Answer]) -> VideoScores:
     return VideoScores.of(starts, np.stack(logits), seconds)
 
 
-def _ask(clips: Iterator[_Heard], tagger: Tagger) -> Iterator[tuple[_Heard, Logits | Failure]]:
-    """Yield the logits of each clip. When the model fails on a batch, the clips that it has taken
-    are tried alone: one of them may be odd."""
-    taken: deque[_Heard] = deque()
+def _ask(windows: Iterator[_Window], tagger: Tagger) -> Iterator[tuple[_Window, Logits | Failure]]:
+    """Yield each window with its logits, or why it has none.
+
+    When the model fails on a batch, the clips that it has taken are tried alone: one of them may be
+    at fault.
+    """
+    taken: deque[_Window] = deque()
 
     def take() -> Iterator[Clip]:
-        for heard in clips:
-            taken.append(heard)
-            yield heard.clip
+        for window in windows:
+            taken.append(window)
+            yield window.clip
 
     while True:
         try:
             for logits in tagger.predict(take()):
-                heard = taken.popleft()
-                yield heard, _not_finite(heard) if logits is None else logits
+                window = taken.popleft()
+                yield window, _not_finite(window) if logits is None else logits
             return
         except ConfigurationError:
             raise
-        except Exception:  # noqa: BLE001 - it is raised again by the clip that is at fault
+        except Exception:  # noqa: BLE001 - the clip at fault raises it again
             alone = list(taken)
         taken.clear()
-        for heard in alone:
-            answer = attempt(heard.video.url, partial(next, tagger.predict([heard.clip])))
-            yield heard, _not_finite(heard) if answer is None else answer
+        for window in alone:
+            answer = attempt(window.video.url, partial(next, tagger.predict([window.clip])))
+            yield window, _not_finite(window) if answer is None else answer
 
 
-def _not_finite(heard: _Heard) -> Failure:
+def _not_finite(window: _Window) -> Failure:
     reason = "the model answers with NaN or infinity"
-    return Failure(heard.video.url, FailureKind.INTERNAL, reason)
+    return Failure(window.video.url, FailureKind.INTERNAL, reason)
 
 
 @task(name="tag-audio", task_run_name="tag unit {number}", **UNIT_TASK)

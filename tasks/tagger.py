@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaggerRequest:
-    """What the user asks for.
+    """What the user requests.
 
     Attributes:
         checkpoint: the model's name.
-        channels: which of a video are heard.
+        channels: which channels of a video are used.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: what the model computes in.
-        batch_size: clips at a time; None is what fills the device.
-        windows: how much of a video is heard.
-        retry_failed: decode also what is known to fail.
-        compile_model: compile it for this batch size, where that can be done.
+        dtype: the number format that the model computes in.
+        batch_size: clips at a time; None takes as many as fill the device.
+        windows: which parts of a video are extracted.
+        retry_failed: decode even videos that are known to fail.
+        compile_model: compile the model for this batch size, where that is possible.
     """
 
     checkpoint: CheckpointId
@@ -51,14 +51,14 @@ class Tagger:
 
     Attributes:
         checkpoint: the model.
-        window: what it hears at a time.
-        windows: how much of a video it hears.
+        window: the input that it takes.
+        windows: which parts of a video are extracted.
         device: where it runs (``cpu``, ``cuda``, ``cuda:1``); changes no answer.
-        dtype: what it computes in.
+        dtype: the number format that it computes in.
         batch_size: clips at a time; changes no answer.
-        computes_on: the device and the number format in words: ``CPU, bfloat16``.
-        retry_failed: whether what is known to fail is decoded again; changes no answer.
-        compile_model: whether it is compiled; changes no answer but for rounding.
+        computes_on: the device and the number format, for a person: ``CPU, bfloat16``.
+        retry_failed: whether videos that are known to fail are decoded again; changes no answer.
+        compile_model: whether the model is compiled; changes no answer but for rounding.
     """
 
     checkpoint: Checkpoint
@@ -105,15 +105,15 @@ class Tagger:
         """Load the weights and compile the model, unless this process has done so.
 
         Returns:
-            What came of compiling, in a sentence; "" where nobody asked for it.
+            The outcome of compiling, in a sentence; "" where it was not requested.
 
         Raises:
-            ConfigurationError: they are not an audio classifier's.
+            ConfigurationError: the weights are not those of an audio classifier.
         """
         return self._classifier().compilation
 
     def start_loading(self) -> None:
-        """Load the weights on a thread; what is wrong with them is raised by the first use."""
+        """Load the weights on a thread; an error in them is raised by the first use."""
 
         def load() -> None:
             with suppress(ConfigurationError):
@@ -122,19 +122,19 @@ class Tagger:
         threading.Thread(target=load, name="load model", daemon=True).start()
 
     def score_key(self, video: Video) -> str:
-        """Name a video's scores: the identity of the video, its windows, and the model.
+        """Return the key of a video's scores: the video's identity, its windows, and the model.
 
-        Not the size of batches, nor whether the model is compiled: that only rounds otherwise.
+        The batch size and compilation are not part of it: they change the rounding only.
         """
-        heard = (asdict(video), asdict(self.window), self.windows)
-        return entry_key("scores-1", *heard, self.checkpoint.fingerprint, self.dtype)
+        extracted = (asdict(video), asdict(self.window), self.windows)
+        return entry_key("scores-1", *extracted, self.checkpoint.fingerprint, self.dtype)
 
     def predict(self, clips: Iterable[Clip]) -> Iterator[NDArray[np.float32] | None]:
-        """Yield the logits of each clip, in order; None where the model's answer is no number."""
+        """Yield the logits of each clip, in order; None where they are not all finite."""
         return self._classifier().predict(clips, self.batch_size)
 
     def _classifier(self) -> "Classifier":
-        from tasks.model.classifier import load_classifier
+        from tasks.model.loading import load_classifier
 
         size = self.batch_size if self.compile_model else None
         return load_classifier(self.checkpoint, self.device, self.dtype, size)

@@ -1,4 +1,4 @@
-"""What is said of a video: the tag, and what else was asked for."""
+"""The tags of a video: its label and, if requested, its scores and timeline."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -12,7 +12,7 @@ class Score(TypedDict):
 
     Attributes:
         score: of the whole video, 0 to 1.
-        peak: the highest of a window.
+        peak: of the window in which it is highest, 0 to 1.
     """
 
     label: str
@@ -21,7 +21,7 @@ class Score(TypedDict):
 
 
 class Span(TypedDict):
-    """A stretch of a video in which one label comes first; times in seconds from its start."""
+    """A stretch of a video with one top label; times in seconds from the start of the video."""
 
     start: float
     end: float
@@ -31,7 +31,7 @@ class Span(TypedDict):
 
 @dataclass(frozen=True)
 class VideoTags:
-    """What is said of one video.
+    """The tags of one video.
 
     Attributes:
         label: the tag.

@@ -27,7 +27,7 @@ from tasks.identify import Video
 from tasks.scores import VideoScores
 
 UNITS_IN_FLIGHT = 3
-"""One is tagged, one waits for that, one is extracted."""
+"""One is being tagged, one waits to be tagged, one is being extracted."""
 
 RETRIES = 3
 """Retries of a unit in which a store did not answer: after 5, 10 and 20 seconds."""
@@ -38,15 +38,15 @@ Result = TypeVar("Result")
 
 @dataclass
 class ExtractedVideo:
-    """What was extracted of a video.
+    """A video and its clips.
 
     Attributes:
-        video: which.
-        clips: its windows; none when it has no sound.
-        cached: the clip was in the cache, nothing was read of the video.
-        bytes_read: what was read of the video.
-        note: what had to be left out of a damaged video.
-        read_through: its format, where that has nothing to seek by.
+        video: the video.
+        clips: one for each window; none when it has no sound.
+        cached: whether the clips were in the cache, so that nothing was read of the video.
+        bytes_read: how much was read of the video.
+        note: remarks on the sound for a person, or None.
+        read_through: its format, if that offers no way to seek, so that all of the file was read.
     """
 
     video: Video
@@ -59,11 +59,11 @@ class ExtractedVideo:
 
 @dataclass
 class ExtractedUnit:
-    """What came of the videos of one unit: each is in one of the first three.
+    """The videos of a unit after the extraction: each is in one of the first three.
 
     Attributes:
-        known: the scores of videos that were tagged before.
-        extracted: the videos with a clip.
+        known: the scores that were in the cache, by URL.
+        extracted: the videos that were decoded, or whose clips were in the cache.
         failed: the others.
         unkept: why clips could not be written to the cache, if some could not.
     """
@@ -74,7 +74,7 @@ class ExtractedUnit:
     unkept: str | None = None
 
     def urls(self) -> set[str]:
-        """Return the videos that are done: a second try leaves them out."""
+        """Return the videos that are done: a retry leaves them out."""
         return self.known.keys() | {one.video.url for one in self.extracted}
 
     def add(self, earlier: "ExtractedUnit") -> None:
@@ -84,7 +84,7 @@ class ExtractedUnit:
         self.unkept = self.unkept or earlier.unkept
 
     def drop_clips(self) -> None:
-        """Free the memory of the clips: they are not needed any more."""
+        """Free the memory of the clips, which are not needed any more."""
         for one in self.extracted:
             one.clips.close()
             one.clips = Clips()
@@ -92,11 +92,11 @@ class ExtractedUnit:
 
 @dataclass
 class TaggedUnit:
-    """What came of the videos of one unit.
+    """The scores of a unit.
 
     Attributes:
-        scores: video URL to what the model said; a video without sound has no window.
-        failed: the videos that have none.
+        scores: by URL; those of a video without sound have no window.
+        failed: the videos that the model failed on.
         unkept: why scores could not be written to the cache, if they could not.
     """
 
@@ -110,9 +110,12 @@ _WINDOWS_OF_ALL = 16
 
 
 def unit_size(device: str, windows: Windows = "start") -> int:
-    """Return the videos in a unit: some two minutes of work for AST-base on a few cores; on a GPU,
-    100,000 videos make fewer than 2,000 task runs. Fewer where each is more work: what a killed run
-    loses are the units under way, and the temporary folder holds their clips."""
+    """Return how many videos make a unit.
+
+    With one window each, a unit is some two minutes of work for AST-base on a few cores; on a GPU,
+    100,000 videos make fewer than 2,000 task runs. With more windows a unit has fewer videos: a
+    killed run loses the units in progress, and the temporary folder holds their clips.
+    """
     videos = 128 if device.startswith("cuda") else 32
     each = {"start": 1, "all": _WINDOWS_OF_ALL}.get(str(windows)) or int(windows)
     return max(4, videos // each)
@@ -150,7 +153,7 @@ def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Un
 
 
 def is_transient(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
-    """Tell Prefect what is tried again: only what may pass."""
+    """Tell Prefect whether to retry a task run: only after an error that may pass."""
     return isinstance(state.result(raise_on_failure=False), TransientError)
 
 

@@ -1,4 +1,4 @@
-"""The distinct videos of a run and what came of them, on disk: memory stays flat."""
+"""The distinct videos of a run with their tags or failures, on disk, so that memory stays flat."""
 
 import json
 import sqlite3
@@ -34,11 +34,10 @@ class Unit:
 
 
 class Videos:
-    """The distinct videos of a run and what came of them.
+    """The distinct videos of a run with their tags or failures, in a scratch table on disk.
 
-    A scratch table on disk, so that memory stays flat however many there are. Videos are ordered by
-    the first manifest, and the first position in it, that names them; the order does not depend on
-    how the manifests were read.
+    Videos are ordered by the first manifest, and the first position in it, that names them; the
+    order does not depend on how the manifests were read.
     """
 
     def __init__(self) -> None:
@@ -53,7 +52,7 @@ class Videos:
         )
 
     def add(self, manifest: int, urls: Iterable[tuple[int, str]]) -> None:
-        """Add a manifest's videos as (position, URL); a known one keeps the first of its own."""
+        """Add a manifest's videos as (position, URL); a known one keeps its first position."""
         self._run(
             "INSERT INTO videos (manifest, position, last, url) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (url) DO UPDATE SET last = max(last, excluded.last),"
@@ -113,7 +112,7 @@ class Videos:
             self._db.execute("BEGIN")
             try:
                 self._db.executemany(statement, rows)
-            finally:  # also when the disk is full, or no other reader could begin
+            finally:  # even if the disk is full: otherwise no other thread could begin
                 self._db.execute("COMMIT")
 
     def _select(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
@@ -122,7 +121,7 @@ class Videos:
 
 
 def _packed(tags: VideoTags) -> str | None:
-    """Pack what a video has beside its label."""
+    """Return the scores and the timeline as JSON; None without both."""
     if tags.scores is None and tags.timeline is None:
         return None
     return json.dumps([tags.scores, tags.timeline], ensure_ascii=False, separators=(",", ":"))

@@ -308,7 +308,7 @@ def test_a_copy_of_all_footers_is_told_of_where_files_gain_tags(
         return [record.message for record in caplog.records if record.name == "tasks.plan"]
 
     [line] = lines(base)
-    assert line.startswith(f"{base} has a _metadata with the footers")
+    assert line.startswith(f"{base} has a _metadata file with the footers")
     assert len(lines(f"{base}/hour=0/part.parquet")) == 1
     assert lines(f"{base}/hour=1") == [], "nothing is to be tagged there"
     assert lines(base, f"{tmp_path}/copies") == []

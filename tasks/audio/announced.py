@@ -1,8 +1,9 @@
 """Find out whether a file declares an audio track that FFmpeg's list of streams lacks.
 
 Damage hides streams from FFmpeg, and so does a file joined to another one (``cat a.mkv b.mkv``): it
-reads the first header only. A container that declares where its parts lie is asked there; a format
-made for streaming is read to its end, since a stream may begin anywhere in it.
+reads the first header only. In a container that declares where its parts are, only those that
+describe streams are searched; a format made for streaming is read to its end, since a stream may
+begin anywhere in it.
 """
 
 import re
@@ -26,7 +27,7 @@ _BLOCK_SIZE = 2**20
 _OVERLAP = 2_048  # more than the longest mark
 _MAX_ELEMENTS = 10_000
 
-# What announces sound in the bytes of a format, also where damage keeps FFmpeg from listing it.
+# Bytes that announce sound in each format, even where damage keeps FFmpeg from listing the stream.
 _MARKS = {
     "mov": rb"hdlr.{8}soun|smhd",  # the handler and the media header of a sound track
     # A track's codec ID, its type, its audio settings.
@@ -41,8 +42,8 @@ _MARKS = {
 }
 FORMATS = _MARKS.keys()
 
-# How files begin, in so many bytes that pictures do not contain them by chance. Each is searched
-# for on its own: what begins with a literal is found ten times as fast as one of several.
+# How files begin, by patterns so long that pictures do not match them by chance. Each is searched
+# for separately: one that begins with a literal is found ten times as fast as an alternation.
 _STARTS_IN_A_STREAM = (
     rb"\x00\x00\x00.ftyp[ -~]{4}",
     rb"\x1a\x45\xdf\xa3.{1,48}(?:matroska|webm)",
@@ -51,7 +52,8 @@ _STARTS_IN_A_STREAM = (
     rb"FLV\x01[\x01-\x07]\x00\x00\x00\x09",
     rb"fLaC\x00\x00\x00\x22",
 )
-# Streams of one kind begin anew all the time. A pack of MPEG-1 is shorter than one of MPEG-2.
+# In a file of the same format these patterns occur all the time, so they prove nothing there. The
+# header of a pack is shorter in MPEG-1 than in MPEG-2.
 _STARTS_OF_STREAMS = {
     "ogg": rb"OggS\x00\x02",
     "mpegts": rb"\x47.{187}(?:\x47.{187}){7}",
@@ -81,10 +83,10 @@ _AVI_STREAMS_WITHOUT_SOUND = {b"vids", b"txts"}
 
 
 def doubt(file: Readable, name: str) -> str | None:
-    """Why a file may have sound that FFmpeg does not list; None where that is impossible.
+    """Return why a file may have sound that FFmpeg does not list; None where that is impossible.
 
     Args:
-        name: FFmpeg's of the format, one of :data:`FORMATS`.
+        name: FFmpeg's name of the format, one of :data:`FORMATS`.
     """
     searches: dict[str, Callable[[Readable], str | None]] = {
         "mov": _mp4,
@@ -100,7 +102,7 @@ def doubt(file: Readable, name: str) -> str | None:
 
 
 def joined(file: Readable, name: str) -> str | None:
-    """Why another file may follow the one that FFmpeg reads; None where that is impossible."""
+    """Return why another file may follow the one that FFmpeg reads; None if that is impossible."""
     ends: dict[str, Callable[[Readable], int | None]] = {
         "mov": _mp4_end,
         "matroska": _matroska_end,
@@ -111,12 +113,12 @@ def joined(file: Readable, name: str) -> str | None:
     end = ends[name](file) if name in ends else None
     if end is not None:
         return _JOINED if _occurs(_STARTS, file, end) else None
-    others = (start for kind, start in _STARTS_OF_STREAMS.items() if kind != name)
+    others = (start for other, start in _STARTS_OF_STREAMS.items() if other != name)
     return _JOINED if _occurs((*_STARTS_IN_A_STREAM, *others), file, 1) else None
 
 
 def _mp4(file: Readable) -> str | None:
-    """Each index of the file."""
+    """Search every index of the file (``moov``)."""
     for box in top_level_boxes(file):
         if box.type == b"moov":
             index = bytes_at(file, box.start, min(box.end - box.start, MAX_INDEX_SIZE))
@@ -137,7 +139,7 @@ def _mp4_end(file: Readable) -> int | None:
 
 
 def _matroska(file: Readable) -> str | None:
-    """Return the description of the tracks."""
+    """Search the description of the tracks."""
     start = _matroska_segment(file)
     tracks = _matroska_tracks(file, start[0]) if start else None
     if tracks is None:
@@ -146,13 +148,13 @@ def _matroska(file: Readable) -> str | None:
 
 
 def _matroska_end(file: Readable) -> int | None:
-    """Return the end of the segment; None of a live stream."""
+    """Return where the segment ends; None where it declares no length, as in a live stream."""
     segment = _matroska_segment(file)
     return segment[1] if segment else None
 
 
 def _matroska_segment(file: Readable) -> tuple[int, int | None] | None:
-    """Where the content of the segment begins, and where it ends if the writer knew."""
+    """Return where the content of the segment begins, and where it ends if the writer knew."""
     header = ebml_element(bytes_at(file, 0, 12))
     if header is None or header.name != EBML or header.length is None:
         return None
@@ -181,12 +183,12 @@ def _matroska_tracks(file: Readable, offset: int) -> bytes | None:
 
 
 def _avi(file: Readable) -> str | None:
-    """Return the header of each stream, and the beginning of the data."""
+    """Search the first MiB; check that the header lists every stream, and none of unknown type."""
     types, count = [], -1
-    for kind, data in _avi_header(file):
-        if kind == b"avih":
+    for chunk_type, data in _avi_header(file):
+        if chunk_type == b"avih":
             count = int.from_bytes(data[24:28], "little")
-        elif kind == b"strh":
+        elif chunk_type == b"strh":
             types.append(data[:4])
     if _search("avi", bytes_at(file, 0, _BLOCK_SIZE)):
         return _SOUND
@@ -196,26 +198,24 @@ def _avi(file: Readable) -> str | None:
 
 
 def _avi_header(file: Readable) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks of an AVI's header list, those of the lists in it, too."""
+    """Yield the type and data of each chunk in an AVI's header list and the lists inside it."""
     head = bytes_at(file, 12, 12)
     if not (head.startswith(AVI_LIST) and head.endswith(b"hdrl")):
         return
     data = bytes_at(file, 24, min(int.from_bytes(head[4:8], "little") - 4, MAX_INDEX_SIZE))
     offset = 0
     while offset + 8 <= len(data):
-        kind, length = (
-            data[offset : offset + 4],
-            int.from_bytes(data[offset + 4 : offset + 8], "little"),
-        )
-        if kind == AVI_LIST:
-            offset += 12
+        chunk_type = data[offset : offset + 4]
+        length = int.from_bytes(data[offset + 4 : offset + 8], "little")
+        if chunk_type == AVI_LIST:
+            offset += 12  # only its header: its chunks are next
             continue
-        yield kind, data[offset + 8 : offset + 8 + length]
+        yield chunk_type, data[offset + 8 : offset + 8 + length]
         offset += 8 + length + length % 2
 
 
 def _asf(file: Readable) -> str | None:
-    """Return the header object."""
+    """Search the header object."""
     header_size = int.from_bytes(bytes_at(file, 16, 8), "little")
     if not 0 < header_size <= MAX_INDEX_SIZE:
         return _UNKNOWN
@@ -227,7 +227,7 @@ def _search(name: str, data: bytes) -> bool:
 
 
 def _occurs(patterns: Sequence[bytes], file: Readable, offset: int) -> bool:
-    """Tell whether one of some patterns occurs in the file from ``offset`` on."""
+    """Tell whether one of the patterns occurs in the file from ``offset`` on."""
     searches, tail = [re.compile(pattern, re.DOTALL).search for pattern in patterns], b""
     while data := bytes_at(file, offset, _BLOCK_SIZE):
         joint = tail + data

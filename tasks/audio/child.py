@@ -36,7 +36,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            bufsize=0,  # nothing of an answer is kept where the time limit does not see it
+            bufsize=0,  # the time limit polls the pipe: nothing may wait in a buffer before it
             env=environment(),
             # Ctrl-C is for the parent, which then stops its children itself.
             start_new_session=True,
@@ -58,18 +58,18 @@ class Child:
 
     @property
     def up_to_date(self) -> bool:
-        """Whether the environment is that in which it was started."""
+        """Whether the environment is still the one that it was started in."""
         return self._started_in == dict(os.environ)
 
     def ask(self, request: Request, time_limit: float) -> Iterator[tuple[Answer, bytes]]:
-        """Yield the messages of the child's answer; the last one is what became of it.
+        """Yield the messages of the child's answer; the last one is the result.
 
         Args:
-            time_limit: seconds in which each message has to come.
+            time_limit: seconds in which each message has to arrive.
 
         Raises:
             VideoError: ``timeout`` or ``crashed``; the child is dead then.
-            ConfigurationError: the child did not even start.
+            ConfigurationError: the child did not start.
         """
         assert self._process.stdin is not None
         self._asked += 1
@@ -100,12 +100,12 @@ class Child:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._log):
             if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # what it was never sent
+                with contextlib.suppress(BrokenPipeError):  # by a request that it never read
                     stream.close()
 
     def _exit_error(self) -> VideoError | ConfigurationError:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_EXIT_GRACE_SECONDS)  # its pipe closes a moment before it is dead
+            self._process.wait(_EXIT_GRACE_SECONDS)  # its pipe closes a moment before it ends
         self.kill()
         status = self._process.wait()
         if not self._ready and status > 0:
@@ -129,14 +129,14 @@ class _TimedPipe:
         self._ready.register(descriptor, select.POLLIN)
 
     def expect_within(self, seconds: float) -> None:
-        """Set the deadline of what is read next."""
+        """Set the deadline for what is read next."""
         self._deadline = time.monotonic() + seconds
 
     def read(self, size: int) -> bytes:
-        """Read so many bytes, fewer when the pipe ends.
+        """Read ``size`` bytes, fewer when the pipe ends.
 
         Raises:
-            TimeoutError: they did not come in time.
+            TimeoutError: they did not arrive in time.
         """
         data = bytearray(size)
         view, count = memoryview(data), 0
@@ -153,9 +153,9 @@ class _TimedPipe:
 def environment() -> dict[str, str]:
     """Return the parent's environment with its module path: a child starts from any directory."""
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    # One thread a child: the pool is the parallelism, and each thread costs address space.
+    # One thread per child: the pool runs in parallel already, and each thread takes address space.
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-    # What one video frees serves the next one. Fresh pages for FFmpeg's index of an hour of MP4
-    # are a quarter of the CPU that its extraction takes.
+    # Memory that one video frees is kept for the next. Fresh pages for FFmpeg's index of an hour of
+    # MP4 would take a quarter of the CPU time of its extraction.
     kept = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
     return os.environ | single | kept | {"PYTHONPATH": path}

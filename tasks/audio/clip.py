@@ -15,7 +15,7 @@ from tasks.audio.window import FRAME_SECONDS, Segment, Waveform, Window
 __all__ = ["Clip", "Window", "make_clip"]
 
 _FULL_SCALE = 32_767
-_MIN_PEAK = 1e-30  # -600 dB is silence; below 1e-34 the scale is no float32
+_MIN_PEAK = 1e-30  # -600 dB is silence; below 1e-34 the scale overflows float32
 _HEADER = struct.Struct("<4sIIf")  # magic, sampling rate, samples, peak
 _MAGIC = b"CLP2"
 
@@ -59,7 +59,7 @@ class Clip:
         """Return the clip that :meth:`to_bytes` wrote.
 
         Raises:
-            ValueError: the bytes are cut short, of another kind, or no sound.
+            ValueError: the bytes are cut short, of another format, or damaged.
         """
         header, sound = data[: _HEADER.size], data[_HEADER.size :]
         if len(header) < _HEADER.size:
@@ -73,13 +73,14 @@ class Clip:
 
 
 def make_clip(segments: Iterable[Segment], window: Window, lead_seconds: float = 0.0) -> Clip:
-    """Resample native-rate mono segments, finite, to the window's rate, join, cut, quantise them.
+    """Resample segments to the window's rate, join them, cut the window out, and quantise it.
 
     Each segment is resampled on its own, since a stream may change its rate on the way.
     Less sound than one 25 ms frame gives an empty clip.
 
     Args:
-        lead_seconds: at the start of the sound, before the window; there for the resampler alone.
+        segments: mono, at their own rates, all samples finite.
+        lead_seconds: how much of their start lies before the window: only the resampler uses it.
     """
     parts: list[Waveform] = []
     for rate, waveform in segments:
@@ -90,7 +91,7 @@ def make_clip(segments: Iterable[Segment], window: Window, lead_seconds: float =
     sound = sound[round(lead_seconds * window.sampling_rate) :][: window.num_samples]
     if sound.size < int(FRAME_SECONDS * window.sampling_rate):
         sound = sound[:0]
-    # float32, as the header keeps it: a clip is the same before and after it was stored.
+    # float32, as in the header, so that storing a clip changes nothing.
     peak = float(np.float32(np.max(np.abs(sound), initial=0.0)))
     if peak < _MIN_PEAK:
         sound, peak = np.zeros_like(sound), 0.0

@@ -10,8 +10,8 @@ from weakref import WeakSet
 from tasks.errors import TransientError
 
 MEMORY_BYTES = 256 * 2**20
-"""Of the clips that a process holds, some 800 of AST's window; the first of each video always lies
-in memory, so that one that is heard at its start alone costs no look at the others."""
+"""Limit for the clips that a process holds in memory: some 800 of AST's window. The first clip of a
+video is always in memory, so that a video with one clip need not add up those of the others."""
 
 
 class Clips:
@@ -23,7 +23,7 @@ class Clips:
     def __init__(self, clips: Iterable[tuple[float, bytes]] = ()) -> None:
         self._clips: list[tuple[float, bytes]] = []
         self._in_memory = 0
-        # Those behind them: starts and sizes, and the file that holds the bytes.
+        # The clips after those: their starts and sizes, and the file that holds their bytes.
         self._spilled: list[tuple[float, int]] = []
         self._file: IO[bytes] | None = None
         with _lock:
@@ -35,7 +35,7 @@ class Clips:
         """Append a clip, as :meth:`tasks.audio.clip.Clip.to_bytes` wrote it.
 
         Raises:
-            TransientError: the disk is full; other videos may leave it before long.
+            TransientError: the disk is full; other videos may soon free their part of it.
         """
         if not self._clips or (self._file is None and _has_room_for(len(clip))):
             self._in_memory += len(clip)
@@ -67,7 +67,7 @@ class Clips:
         return len(self._clips) + len(self._spilled)
 
     def __reduce__(self) -> tuple[type, tuple[list[tuple[float, bytes]]]]:
-        """Travel to another process with everything in it."""
+        """Pickle the clips themselves: another process cannot read the file."""
         return Clips, (list(self),)
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ _FORMATS = {name for name in av.formats_available if not name.endswith("_pipe")}
 _OPTIONS = {
     "format_whitelist": ",".join(sorted(_FORMATS)),
     "protocol_whitelist": "",
-    # Else FFmpeg visits every fragment of an MP4 before the first packet: 2 s for an hour.
+    # Otherwise FFmpeg visits every fragment of an MP4 before the first packet: 2 s for an hour.
     "fflags": "+ignidx",
 }
 
@@ -47,12 +47,13 @@ def open_container(
     Args:
         exact_edits: apply an MP4's edit list sample by sample, which takes FFmpeg 15 ms for an
             hour. Even without it FFmpeg leaves out the priming of a codec.
-        index: read the index of the container, by which it can be sought in.
-        thorough: look for streams at the end of the file too, where that is where they are found.
+        thorough: let FFmpeg read the end of a transport or program stream too, where it may find
+            more streams.
+        index: read the index of the container, which seeking needs.
 
     Raises:
-        VideoError: ``not-media``, or ``corrupt`` where it begins as media do.
-        MemoryError: its header wants more than the process may have.
+        VideoError: ``not-media``, or ``corrupt`` where it begins like a media file.
+        MemoryError: its header needs more memory than the process may use.
     """
     options = {} if exact_edits else {"advanced_editlist": "0"}
     if index:
@@ -75,8 +76,9 @@ def open_container(
 
 
 def _open(file: Readable, options: dict[str, str]) -> InputContainer:
-    # PyAV's log callback sees every message before it drops it, some for each entry of an index:
-    # 40 ms for an hour of MP4. So it is there for what failed, and once the header is read.
+    # PyAV's log callback receives even the messages that it drops, some for each entry of an index:
+    # 40 ms for an hour of MP4. So it is off while the header is read. A file that fails is opened
+    # again with it, for the message; it is on for what follows.
     av.logging.set_level(None)
     try:
         container = _open_with(file, options)
@@ -88,9 +90,9 @@ def _open(file: Readable, options: dict[str, str]) -> InputContainer:
 
 
 def _open_with(file: Readable, options: dict[str, str]) -> InputContainer:
-    # Always through a file object, so that no name or URL is FFmpeg's to open. A playlist or a
-    # script renamed .mp4 is stopped three times: its format is not on the list, no protocol is,
-    # and whatever still asks for another file is refused.
+    # Always through a file object, so that FFmpeg itself opens no name or URL. A playlist or script
+    # renamed .mp4 is stopped in three ways: its format is not allowed, no protocol is allowed, and
+    # every request for another file is refused.
     file.seek(0)
     return av.open(
         file,
@@ -110,6 +112,7 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
 
 
 def _refuse(error: av.error.FFmpegError, file: Readable) -> NoReturn:
+    """Raise what a failure to open ``file`` says about the video."""
     if isinstance(error, MemoryError):
         raise error
     message = explain(error)
@@ -134,8 +137,8 @@ def decode_in_this_thread(stream: AudioStream) -> None:
 
 
 def explain(error: av.error.FFmpegError) -> str:
-    """Return FFmpeg's last message about ``error``, or else what its number means."""
+    """Return FFmpeg's last message about ``error``, or else the meaning of its number."""
     if not error.log:
         return str(error.strerror)
-    _, name, message = cast("tuple[int, str, str]", error.log)  # not as its stub has it
+    _, name, message = cast("tuple[int, str, str]", error.log)  # its stub is wrong
     return f"{name}: {message.strip()}"[:_MESSAGE_CHARACTERS]

@@ -38,10 +38,11 @@ class Decoded:
     """The decoded start of a video.
 
     Attributes:
-        segments: native-rate mono sound in order, one segment for each stretch of one format.
-            None at all means that the video has no sound.
+        segments: mono sound at its own rate, in order, one segment for each stretch of one format.
+            An empty list means that the video has no sound.
         corrupt_packets: packets that could not be read or decoded before the window was full.
-        notes: what a person should know of the sound, or None when all is well.
+        notes: remarks on the sound for a person, or None.
+        found: the audio stream that was decoded; None when the video has no sound.
     """
 
     segments: list[Segment]
@@ -52,14 +53,15 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Found:
-    """The audio stream that was decoded, for who reads on in it.
+    """The audio stream that was decoded, for a caller that reads more of it.
 
     Attributes:
-        number: among the audio streams.
-        exact_edits: how its container was opened, as ``thorough``.
+        number: its index among the audio streams.
+        exact_edits: how its container was opened, see :func:`open_container`.
+        thorough: likewise.
         zero: the timestamp in seconds at which the video starts.
-        statistics: of its start.
-        notes: what else is known of it.
+        statistics: of the decoding of its start.
+        notes: further remarks for a person.
     """
 
     number: int
@@ -72,15 +74,16 @@ class Found:
 
 @dataclass
 class _Track:
-    """What came of one audio stream.
+    """One audio stream, and the result of decoding its start.
 
     Attributes:
-        format: FFmpeg's name of the container's.
-        number: among the audio streams.
-        exact_edits: how the container was opened, as ``thorough``.
+        format: FFmpeg's name of the container's format.
+        number: its index among the audio streams.
+        exact_edits: how the container was opened, see :func:`open_container`.
+        thorough: likewise.
         zero: the timestamp in seconds at which the video starts.
-        stated_seconds: how long it is by the file's header; None where that does not say.
-        stated_frames: how many it has by the file's index; 0 where that does not say.
+        stated_seconds: its duration according to the file's header; None where that states none.
+        stated_frames: its frames according to the file's index; 0 where that states none.
         ends_early: the file ends before the end that its header states.
         failure: why it cannot be decoded at all.
     """
@@ -109,7 +112,7 @@ def decode(file: Readable, window: Window) -> Decoded:
     Raises:
         VideoError: ``not-media``; ``corrupt`` (no sound, and no proof that there is none);
             ``encrypted``; ``unsupported`` (no decoder for its audio).
-        MemoryError: the file needs more memory than the process may have.
+        MemoryError: the file needs more memory than the process may use.
     """
     silent: list[_Track] = []
     for track in _tracks(file, window):
@@ -131,7 +134,7 @@ def _tracks(file: Readable, window: Window) -> Iterator[_Track]:
     """Decode one audio stream after another, each from the start of the file.
 
     Raises:
-        VideoError: there is none, and no proof of that.
+        VideoError: there is no audio stream, and no proof that there is none.
     """
     index = {track.number: track for track in audio_tracks(file)}
     # An index that cannot be read here may still hold edits that FFmpeg applies.
@@ -174,13 +177,14 @@ def _decode_stream(
     packets = packets_of(container, stream, window, track.statistics)
     frames = decoded(packets, stream, track.statistics)
     if track.format == "mov":
-        # Elsewhere negative times are sound: clocks that wrap (MPEG-TS), odd timestamps (FLV, ASF).
+        # Not in other formats, where sound may have negative times: clocks wrap (MPEG-TS), and
+        # timestamps may be odd (FLV, ASF).
         frames = after_edits(frames)
     seconds = window.seconds + MARGIN_SECONDS
     for rate, names, planar in collect(until_full(frames, seconds, track.statistics), seconds):
         mono = planar[0] if window.channels == "first" else downmix(planar, names)
         track.segments.append((rate, mono))
-    # An edit list counts from 0, whatever it leaves out.
+    # An edit list counts from 0, even if it leaves out the start.
     track.zero = 0.0 if track.format == "mov" else (container.start_time or 0) / av.time_base
     if track.statistics.last_pts is not None and track.format in _STATED:
         stated_end = (container.duration or 0) / av.time_base
@@ -188,7 +192,7 @@ def _decode_stream(
 
 
 def _notes(file: Readable, track: _Track, window: Window) -> list[str]:
-    """Say what a person should know of the sound of a track."""
+    """Return remarks on the sound of a track for a person."""
     statistics = track.statistics
     if statistics.decoded_seconds < window.seconds:
         whole = is_whole(file)
@@ -201,7 +205,7 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
     """Prove that a file in which no audio stream has sound is not damaged.
 
     Raises:
-        VideoError: it may be.
+        VideoError: it may be damaged.
     """
     whole, broken_index = is_whole(file), is_mp4(file) and not audio_tracks(file)
     for track in tracks:

@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-# What each channel adds to the sum of the left and right of ITU-R BS.775-4, annex 4, table 2:
-# the front ones go to one side (1), the centre to both by 1/sqrt 2 (sqrt 2), the surround
-# channels to one side by 1/sqrt 2, and the low-frequency effects to none.
+# The weight of each channel in the sum of left and right, after ITU-R BS.775-4, annex 4, table 2: a
+# front channel goes to one side (1), the centre to both by 1/sqrt 2 (sqrt 2 in all), a surround
+# channel to one side by 1/sqrt 2, low-frequency effects to none.
 _WEIGHTS = {"FL": 1.0, "FR": 1.0, "FC": 2**0.5, "LFE": 0.0, "LFE2": 0.0}
 _SURROUND_WEIGHT = 0.5**0.5
 
@@ -14,7 +14,7 @@ _CANCELLED = 10 ** (-10 / 10)
 
 
 def downmix(planar: npt.NDArray[np.float32], names: tuple[str, ...]) -> npt.NDArray[np.float32]:
-    """Mix ``planar`` to mono, shape ``(channels, n)``: float32, shape ``(n,)``.
+    """Mix ``planar``, shape ``(channels, n)``, to mono, shape ``(n,)``.
 
     The weights are normalised to a sum of 1, so that the mix of samples in [-1, 1] stays there.
     Where the mix has 10 dB less energy than the loudest channel, that channel is taken instead:
@@ -34,7 +34,7 @@ def downmix(planar: npt.NDArray[np.float32], names: tuple[str, ...]) -> npt.NDAr
 
 
 def weights(names: tuple[str, ...]) -> npt.NDArray[np.float32]:
-    """Return the share of each channel in the mix; all alike where the layout tells nothing."""
+    """Return the share of each channel in the mix; equal ones if all are low-frequency effects."""
     shares = np.array([_WEIGHTS.get(name, _SURROUND_WEIGHT) for name in names], np.float32)
     if not shares.any():
         shares = np.ones_like(shares)

@@ -9,14 +9,14 @@ from typing import NamedTuple, Protocol
 
 
 class Readable(Protocol):
-    """What FFmpeg, too, needs of a file."""
+    """The methods of a file that this folder and FFmpeg use."""
 
     def read(self, size: int, /) -> bytes: ...
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
     def tell(self) -> int: ...
 
 
-# A capture split into gigabytes has hundreds of outermost parts, other files a handful.
+# A long capture, split into parts of a gigabyte, has hundreds of top-level boxes; others a handful.
 MAX_BOXES = 1_000
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 TRACKS, CLUSTER = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75"
@@ -38,8 +38,8 @@ _RIFF_SLACK = 9
 def is_whole(file: Readable) -> bool | None:
     """Tell whether ``file`` is as long as its container declares; None where it declares nothing.
 
-    What a tool has appended to a whole file is passed over. The parts of a fragmented MP4 tell
-    nothing of those to come, nor do formats that are made for streaming.
+    Bytes that a tool has appended to a whole file are ignored. A fragmented MP4 does not declare
+    how many fragments follow, and formats made for streaming declare nothing.
     """
     size, head = file.seek(0, SEEK_END), bytes_at(file, 0, 16)
     if head.startswith((b"RIFF", b"RF64")):
@@ -58,24 +58,24 @@ def is_whole(file: Readable) -> bool | None:
 
 
 def is_known(file: Readable) -> bool:
-    """Tell whether ``file`` begins as media do, though nothing in it may be readable."""
+    """Tell whether ``file`` begins like a media file, even if nothing in it can be read."""
     return is_mp4(file) or bytes_at(file, 0, 16).startswith(_OTHER_STARTS)
 
 
 def is_mp4(file: Readable) -> bool:
-    """Tell whether ``file`` begins with a box of MP4 or QuickTime, or one stands behind its first.
+    """Tell whether the first or second box of ``file`` is one of MP4 or QuickTime.
 
-    FFmpeg passes over a box that it does not know.
+    FFmpeg skips a first box that it does not know.
     """
-    if (type := bytes_at(file, 0, 8)[4:]) in MP4_BOXES:
+    if (box_type := bytes_at(file, 0, 8)[4:]) in MP4_BOXES:
         return True
-    first = box_header(file, 0) if type.isalnum() else None
+    first = box_header(file, 0) if box_type.isalnum() else None
     second = box_header(file, first.length) if first and first.length else None
     return second is not None and second.type in MP4_BOXES
 
 
 def bytes_at(file: Readable, offset: int, count: int) -> bytes:
-    """Read so many bytes of the file, fewer at its end."""
+    """Read ``count`` bytes of the file from ``offset`` on, fewer at its end."""
     file.seek(offset)
     return file.read(count)
 
@@ -84,8 +84,8 @@ class BoxHeader(NamedTuple):
     """The header of an MP4 box.
 
     Attributes:
-        size: of the header.
-        length: of the whole box; 0 means up to the end of the file.
+        size: bytes of the header.
+        length: bytes of the whole box; 0 means up to the end of the file.
     """
 
     type: bytes
@@ -120,7 +120,7 @@ def _mp4_is_whole(file: Readable, size: int) -> bool | None:
 
 
 def riff_end(file: Readable) -> int | None:
-    """Where the RIFF chunks (of AVI there may be several) end; None if the writer did not know."""
+    """Return where the RIFF chunks (AVI may have several) end; None if the writer did not know."""
     offset = 0
     while (head := bytes_at(file, offset, 28)).startswith((b"RIFF", b"RF64")):
         if offset and head[8:12] != b"AVIX":
@@ -135,7 +135,7 @@ def riff_end(file: Readable) -> int | None:
 
 
 def _matroska_is_whole(file: Readable, size: int) -> bool | None:
-    """Tell whether the segment, the second element behind the EBML header, lies within the file."""
+    """Tell whether the segment, the element after the EBML header, lies within the file."""
     offset = 0
     for name in (EBML, SEGMENT):
         element = ebml_element(bytes_at(file, offset, 12))
@@ -150,8 +150,8 @@ class Element(NamedTuple):
 
     Attributes:
         name: its ID.
-        size: of the header.
-        length: of the content; None where the writer did not know.
+        size: bytes of the header.
+        length: bytes of the content; None where the writer did not know.
     """
 
     name: bytes
@@ -174,7 +174,7 @@ def ebml_element(head: bytes) -> Element | None:
 
 
 def _ogg_is_whole(file: Readable, size: int) -> bool:
-    """Tell whether the last page is all there, and marked as the last of its stream (RFC 3533)."""
+    """Tell whether the last page is complete, and marked as the last of its stream (RFC 3533)."""
     tail = bytes_at(file, max(0, size - _MAX_OGG_PAGE), _MAX_OGG_PAGE)
     page = tail[tail.rfind(b"OggS") :]
     if len(page) < 27 or not page[5] & _OGG_LAST_PAGE:
@@ -184,7 +184,7 @@ def _ogg_is_whole(file: Readable, size: int) -> bool:
 
 
 def asf_end(file: Readable) -> int | None:
-    """How long the file is by the file properties in its header; None where those do not say."""
+    """Return the file's length by the file properties in its header; None if they state none."""
     head = bytes_at(file, 0, 4_096)
     start = head.find(_ASF_FILE_PROPERTIES)
     declared = int.from_bytes(head[start + 40 : start + 48], "little") if start > 0 else 0

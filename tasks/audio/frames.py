@@ -1,6 +1,6 @@
 """The frames of one audio stream: a chain of generators from the container to a full window.
 
-Files may be corrupt or malicious: what is read and decoded of them has limits.
+Files may be corrupt or malicious, so there are limits on what is read and decoded.
 """
 
 from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ def packets_of(
         try:
             for packet in cast("Iterator[av.Packet[AudioStream]]", container.demux()):
                 if not packet.size:
-                    continue  # a flush packet of PyAV's: the decoder is flushed by decoded
+                    continue  # PyAV's flush packet: decoded() flushes the decoder itself
                 number = packet.stream_index
                 latest[number] = packet
                 if number == wanted:
@@ -52,15 +52,15 @@ def packets_of(
                         return
             break
         except av.error.FFmpegError as error:
-            statistics.add_error(error)  # a broken read is skipped: go on behind it
+            statistics.add_error(error)  # skip what cannot be read, and go on
         except IndexError:
-            break  # the end: PyAV's flush stumbles over a stream that appeared on the way
+            break  # the end: PyAV's flush fails for a stream that appeared late
     start = (container.start_time or 0) / av.time_base
     statistics.last_pts = max(map(_end_seconds, latest.values()), default=start) - start
 
 
 def time_of(packet: "av.Packet[AudioStream]") -> float | None:
-    """Return the timestamp in seconds: when it is played, or else when it is decoded."""
+    """Return the timestamp in seconds: the presentation time, or else the decoding time."""
     time = packet.dts if packet.pts is None else packet.pts
     return None if time is None else time * float(packet.time_base or 0)
 
@@ -88,7 +88,7 @@ def decoded(
 
 
 def after_edits(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Leave out what the edit list puts before the start."""
+    """Leave out the frames that the edit list puts before the start."""
     for frame in frames:
         if frame.time is None or frame.time + frame.samples / frame.sample_rate > 0:
             yield frame
@@ -97,7 +97,7 @@ def after_edits(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
 def until_full(
     frames: Iterable[av.AudioFrame], seconds: float, statistics: Statistics
 ) -> Iterator[av.AudioFrame]:
-    """Yield the frames of so many seconds: the cost does not grow with the video."""
+    """Yield frames until they last ``seconds``: the cost does not grow with the video."""
     for frame in frames:
         if not MIN_SAMPLING_RATE <= frame.sample_rate <= MAX_SAMPLING_RATE:
             reason = f"claims a sampling rate of {frame.sample_rate:,} Hz"

@@ -49,13 +49,13 @@ class Mp4Track:
 
     @property
     def needs_exact_edits(self) -> bool:
-        """Whether more is to be left out of the start than the priming of a long track's codec.
+        """Whether the edits remove more than the codec's priming at the start of a long track.
 
-        FFmpeg applies edit lists sample by sample, which takes 15 ms for an hour.
+        Then FFmpeg has to apply them sample by sample, which takes 15 ms for an hour.
         """
         edits = self.edits[1:] if self.edits and self.edits[0].start < 0 else self.edits
         if len(edits) != 1:
-            return bool(self.edits)  # also one that plays nothing at all: FFmpeg knows best
+            return bool(self.edits)  # even a list that plays nothing: FFmpeg decides
         (edit,) = edits
         if not edit.seconds:
             return False  # FFmpeg would play nothing, players play on from there
@@ -64,7 +64,7 @@ class Mp4Track:
 
 
 class Box(NamedTuple):
-    """A box by its type, and where its content begins and ends in the file."""
+    """The type of a box, and the offsets at which its content begins and ends."""
 
     type: bytes
     start: int
@@ -86,7 +86,10 @@ def audio_tracks(file: Readable) -> list[Mp4Track]:
 
 
 def absence(file: Readable) -> VideoError | None:
-    """What an MP4 lacks that is no video by itself; None for others, cut-off ones too."""
+    """Return why an MP4 without media data or without a header, or a picture, is no video.
+
+    None for other files, even truncated ones.
+    """
     types = {box.type for box in top_level_boxes(file)}
     if b"moov" in types:
         if b"moof" in types or b"mdat" in types or b"mvex" not in index_bytes(file):
@@ -110,7 +113,7 @@ def index_bytes(file: Readable) -> bytes:
 
 
 def top_level_boxes(file: Readable) -> Iterator[Box]:
-    """Yield the boxes of the file, fragments too; behind its index up to the first unknown type."""
+    """Yield the boxes of the file, fragments too; after its index, up to the first unknown type."""
     indexed = False
     for box in _boxes(file, Box(b"", 0, 2**63), MAX_FRAGMENTS) if is_mp4(file) else ():
         if indexed and box.type not in MP4_BOXES:
@@ -120,6 +123,7 @@ def top_level_boxes(file: Readable) -> Iterator[Box]:
 
 
 def _track(file: Readable, trak: Box, movie_timescale: int) -> Mp4Track | None:
+    """Return the track that the box ``trak`` describes; None if it is not audio."""
     handler = _find(file, trak, b"mdia", b"hdlr")
     if not handler or bytes_at(file, handler.start + 8, 4) != b"soun":
         return None
@@ -128,7 +132,7 @@ def _track(file: Readable, trak: Box, movie_timescale: int) -> Mp4Track | None:
     edits = _find(file, trak, b"edts", b"elst")
     if not header or not media or not entries:
         return None
-    listed = Box(entries.type, entries.start + 8, entries.end)  # some may be clear, others not
+    listed = Box(entries.type, entries.start + 8, entries.end)  # some may be encrypted, others not
     version = bytes_at(file, header.start, 1)
     (number,) = struct.unpack(">I", bytes_at(file, header.start + (20 if version[0] else 12), 4))
     return Mp4Track(
@@ -159,8 +163,8 @@ def _timescale(file: Readable, header: Box) -> int:
 
 def _find(file: Readable, parent: Box, *path: bytes) -> Box | None:
     """Return the first box along a path of types."""
-    for type in path:
-        found = next((box for box in _boxes(file, parent) if box.type == type), None)
+    for box_type in path:
+        found = next((box for box in _boxes(file, parent) if box.type == box_type), None)
         if found is None:
             return None
         parent = found

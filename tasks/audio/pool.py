@@ -17,10 +17,11 @@ from tasks.audio.window import Window, Windows
 from tasks.errors import TransientError, VideoError
 from tasks.storage import Identity
 
-# Between two answers of a child, which answers after each window: a video may last a day.
+# Between two messages of a child, which sends one after each window: a video may last a day.
 TIME_LIMIT_SECONDS = 120.0
-# Of address space, of which a child at rest has 0.36 GB reserved and 0.07 GB in use. The window of
-# 24 channels at 192 kHz, the most that is mixed, takes 0.2 GB as float32 and as much on the way.
+# Address space of a child in bytes. An idle child has 0.36 GB reserved and 0.07 GB in use; the
+# largest window that is mixed, 24 channels at 192 kHz, takes 0.2 GB as float32 and as much again
+# while it is made.
 MEMORY_LIMIT = 2 * 2**30
 
 _STOPPED = "the run was stopped before this video was decoded"
@@ -28,15 +29,15 @@ _STOPPED = "the run was stopped before this video was decoded"
 
 @dataclass(frozen=True)
 class Extracted:
-    """What became of one video.
+    """The result of extracting one video.
 
     Attributes:
         clips: its sound, one clip for each window; none when it has no sound. The caller closes
             them.
-        bytes_read: what crossed the wire, or came from the disk.
-        notes: what a person should know of the sound, or None when all is well.
-        read_through: its format, where that has nothing to seek by; None where it was read in
-            part, or nothing else was asked for.
+        bytes_read: from the network or the disk.
+        notes: remarks on the sound for a person, or None.
+        read_through: its format, if that offers no way to seek, so that all of the file was read;
+            else None.
     """
 
     clips: Clips
@@ -56,7 +57,7 @@ class DecoderPool:
     May be used from many threads at once: a call waits until a child is free.
 
     Attributes:
-        size: the most children at a time.
+        size: the maximum number of children.
     """
 
     def __init__(
@@ -93,15 +94,15 @@ class DecoderPool:
         """Extract the clips of the video at ``url``, each of them sound for one ``window``.
 
         Args:
-            identity: what the video must be while it is read, as :func:`tasks.storage.identify`
-                told; None reads what is there.
+            identity: from :func:`tasks.storage.identify`, to be still the same after the reading;
+                None reads whatever is there.
             windows: which parts of the video are decoded.
-            only_at: asks for one of those windows alone, by its start in seconds.
+            only_at: extract only the window that starts there, in seconds.
 
         Raises:
             VideoError: the video cannot be tagged; ``kind`` and ``reason`` say why.
-            TransientError: it may be possible another time.
-            ConfigurationError: the child processes do not even start.
+            TransientError: it may succeed later.
+            ConfigurationError: the child processes do not start.
         """
         clips = Clips()
         try:
@@ -112,7 +113,7 @@ class DecoderPool:
         return Extracted(clips, last["bytes_read"], last["notes"], last["read_through"])
 
     def renew(self) -> None:
-        """End idle children that were started in another environment: a store may have new keys."""
+        """End idle children that were started in another environment, with old keys of a store."""
         idle = []
         with suppress(queue.Empty):
             while True:

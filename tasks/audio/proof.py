@@ -16,7 +16,7 @@ from tasks.errors import FailureKind, VideoError
 # Formats that carry nothing but pictures.
 _PICTURES_ONLY = {"gif", "apng", "ivf", "yuv4mpegpipe"}
 
-# Their streams are announced anywhere, not only in a header.
+# Formats that announce a stream anywhere, not only in a header.
 LATE_FORMATS = {"mpegts", "mpeg", "flv"}
 _TS_HEAD_SIZE = 2**20
 
@@ -38,7 +38,7 @@ def prove_no_audio_stream(file: Readable, container: InputContainer) -> None:
     if name not in FORMATS:
         reason = f"has no audio stream, but the format {name} does not tell whether it is complete"
         raise VideoError(FailureKind.CORRUPT, reason)
-    # First, while the file stands where FFmpeg has read it up to: the rest moves it.
+    # This comes first, since it goes on where FFmpeg has stopped reading: the checks below seek.
     gains_a_stream = name in LATE_FORMATS and _gains_a_stream(container)
     if error := absence(file) or (encryption(file) if name == "mpegts" else None):
         raise error
@@ -51,7 +51,7 @@ def prove_no_audio_stream(file: Readable, container: InputContainer) -> None:
 
 
 def encryption(file: Readable) -> VideoError | None:
-    """Why nothing is found in a transport stream whose packets are scrambled (ISO/IEC 13818-1)."""
+    """Return an error for a transport stream whose packets are scrambled (ISO/IEC 13818-1)."""
     head = bytes_at(file, 0, _TS_HEAD_SIZE)
     start = re.search(
         rb"\x47(?=.{187}\x47.{187}\x47)|\x47(?=.{191}\x47.{191}\x47)", head, re.DOTALL
@@ -69,18 +69,18 @@ def _gains_a_stream(container: InputContainer) -> bool:
     """Tell whether another stream appears on the way to the end of the file."""
     known = len(container.streams)
     try:
-        # At the end PyAV flushes all streams. Those that it does not know it looks up, or passes
-        # over, as memory is that it never set.
+        # At the end PyAV flushes all streams. Whether it fails for one that it does not know
+        # depends on memory that it never set.
         with suppress(IndexError):
             for _ in container.demux():
                 pass
     except av.error.FFmpegError:
-        return True  # what follows it is unknown
+        return True  # what follows is unknown
     return count_streams(container) > known
 
 
 def count_streams(container: InputContainer) -> int:
-    """Return the streams by FFmpeg's own list: PyAV's stays as it was at the start."""
+    """Return the number of streams in FFmpeg's own list: PyAV's stays as it was at the start."""
     av.logging.set_level(av.logging.INFO)
     listed: str = cast(Any, container).dumps_format()  # not in its stub
     av.logging.set_level(av.logging.ERROR)

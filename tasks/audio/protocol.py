@@ -1,9 +1,9 @@
 """Messages between the pool and its child processes: JSON facts, then raw bytes. Never pickle.
 
-A child says that it is ready. It answers a request with one message for each clip, its start and
-its bytes, with one now and then while there is none, and at last with one of what became of the
-video: what :class:`tasks.audio.pool.Extracted` holds, or why it failed, which makes void the clips
-that came before.
+A child first sends that it is ready. It answers a request with one message for each clip (its start
+and its bytes), with a sign of life every few seconds while there is no clip, and at last with the
+result: what :class:`tasks.audio.pool.Extracted` holds, or why the video failed. After a failure the
+clips that were sent before are void.
 """
 
 import json
@@ -40,7 +40,7 @@ class Answer(TypedDict, total=False):
 
 
 class Readable(Protocol):
-    """What messages are read from: so many bytes at a time, fewer at the end."""
+    """A stream of messages: ``read`` returns ``size`` bytes, fewer at the end."""
 
     def read(self, size: int, /) -> bytes: ...
 

@@ -38,10 +38,10 @@ def collect(
     A change of format on the way begins a new stretch (faster-whisper#1451).
 
     Args:
-        seconds: the most that is kept of one format.
+        seconds: at most so much is kept of one format.
 
     Raises:
-        VideoError: ``corrupt``; the format changes all the time, or the samples are no levels.
+        VideoError: ``corrupt``; the format changes too often, or most samples are damaged.
     """
     by_format = groupby(frames, lambda f: (f.sample_rate, f.layout.name, f.format.name))
     for count, ((rate, _, _), group) in enumerate(by_format):
@@ -54,7 +54,8 @@ def collect(
         yield rate, tuple(channel.name for channel in first.layout.channels), planar
 
 
-def _join(first: av.AudioFrame, others: Iterator[av.AudioFrame], most: int) -> Planar:
+def _join(first: av.AudioFrame, others: Iterator[av.AudioFrame], max_samples: int) -> Planar:
+    """Copy the samples of frames of one format into one array."""
     frames: Iterable[av.AudioFrame] = chain([first], others)
     channels, name = first.layout.nb_channels, first.format.name
     planes = channels if first.format.is_planar else 1
@@ -64,7 +65,7 @@ def _join(first: av.AudioFrame, others: Iterator[av.AudioFrame], most: int) -> P
         name, planes = "flt", 1
     dtype, full_scale = _TYPES[name.removesuffix("p")]
     # Copied at once: FFmpeg uses a frame's memory again for the next one, while it is warm.
-    planar, end = np.empty((planes, most * (channels // planes)), np.float32), 0
+    planar, end = np.empty((planes, max_samples * (channels // planes)), np.float32), 0
     rows = list(planar)
     with np.errstate(over="ignore", invalid="ignore"):  # doubles of a damaged file
         for frame in frames:
@@ -83,11 +84,11 @@ def _join(first: av.AudioFrame, others: Iterator[av.AudioFrame], most: int) -> P
 
 
 def _silence_damage(planar: Planar) -> None:
-    """Silence, in place, samples that are no levels: NaN, infinity, 1e38.
+    """Set damaged samples (NaN, infinity, 1e38) to 0, in place.
 
-    One of them spoils all that is near it in the resampler.
+    The resampler would spread each of them over its neighbours.
     """
-    # A sample beyond the limit makes an energy beyond its square, or no number at all.
+    # One sample above the limit makes the energy larger than the limit's square, or NaN.
     with np.errstate(over="ignore", invalid="ignore"):
         energies = [np.dot(channel, channel) for channel in planar]
     if all(energy < MAX_LEVEL**2 for energy in energies):

@@ -1,8 +1,8 @@
 """Read the sound of a stream from any time on: by a seek that is checked, or by reading on.
 
-A seek is never trusted: what arrives has to begin before what was asked for. FFmpeg is asked to
-seek only in formats that have an index, a constant rate, or timestamps to search by; in others it
-would read on from the start without a word, and without an end.
+A seek is never trusted: the first packet after it must not begin after the target. FFmpeg is asked
+to seek only in formats that have an index, a constant rate, or timestamps to search by; in others
+it would silently read from the start, however long the file is.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -32,18 +32,20 @@ from tasks.audio.statistics import MAX_GAP_SECONDS, Statistics
 
 Timed = tuple[float, av.AudioFrame]
 
-# Decoded and left out before what is wanted: Opus needs 0.08 s to settle, MP3 at low rates 0.5 s,
+# Decoded before the target and dropped: Opus needs 0.08 s to settle, MP3 at low rates 0.5 s,
 # and HE-AAC repeats its header now and then.
 PREROLL_SECONDS = 1.0
-# So far ahead it is cheaper to read on.
+# A target at most this far ahead is reached sooner by reading on than by a seek.
 _NEAR_SECONDS = 5.0
-# Back from the target, when a seek lands behind it; then back from the stated end.
+# How long before the target to seek: the second number, if the first seek lands after the target.
 _EARLIER_SECONDS = (0.0, 10.0)
+# How long before the stated end to seek, until a packet is found there.
 _TAILS_SECONDS = (15.0, 60.0, 600.0, 6_000.0)
 _TAIL_BYTES = 2**21
 
 _SEEKABLE = {"mov", "matroska", "avi", "asf", "caf", "flac", "mpegts", "mpeg", "mxf", "nut"}
-# By its bytes FFmpeg takes any codec for one of a constant rate; in Ogg it knows two from within.
+# In the first four FFmpeg computes offsets as if every codec had a constant rate, which holds for
+# PCM; in Ogg it understands the timestamps of two codecs.
 _SEEKABLE_WITH = dict.fromkeys(("wav", "w64", "aiff", "au"), "pcm_") | {"ogg": ("opus", "vorbis")}
 _SEEKABLE_BY_BYTES = {"mpegts", "mpeg"}
 
@@ -52,11 +54,11 @@ class Reader:
     """One audio stream, opened a second time.
 
     Attributes:
-        statistics: what is counted in; replaced by the caller as it likes.
+        statistics: where frames and errors are counted; the caller may replace it.
         start: the timestamp in seconds of the first sound.
-        zero: that at which the video starts.
-        format: FFmpeg's name of the container's.
-        can_seek: whether it is read from there on, and not from the start.
+        zero: the timestamp in seconds at which the video starts.
+        format: FFmpeg's name of the container's format.
+        can_seek: whether it can be read from any time without reading what is before.
     """
 
     def __init__(self, file: Readable, found: Found, alive: Callable[[], None]) -> None:
@@ -79,11 +81,11 @@ class Reader:
         self._stack.close()
 
     def frames(self, start: float) -> Iterator[Timed]:
-        """Decode from ``start`` on: the frames that end behind it, and when each is played."""
+        """Decode from ``start`` on: yield the frames that end after it, each with its time."""
         expected: float | None = None
         for frame in self._decoded(self._packets_from(start - PREROLL_SECONDS), start):
             time = frame.time
-            # Timestamps are rounded, and some go back; only a gap is one.
+            # Timestamps are rounded, and some go back: only a gap changes the running time.
             if expected is None:
                 time = self.start if time is None or not self._has_clock else time
             elif not self._has_clock or time is None or time - expected <= MAX_GAP_SECONDS:
@@ -94,7 +96,7 @@ class Reader:
                 yield time, frame
 
     def end(self) -> float:
-        """Return when the sound ends: by its last packet, or by its frames without a clock."""
+        """Return when the sound ends: by its last packet or, without a clock, by all its frames."""
         if not self._has_clock:
             return self.start + sum(
                 frame.samples / frame.sample_rate for _, frame in self.frames(self.start)
@@ -118,7 +120,7 @@ class Reader:
 
     @property
     def stated_end(self) -> float | None:
-        """When the sound, or the whole, ends by the file's header."""
+        """The end of the stream, or else of the file, in seconds, by the file's header."""
         duration, base = self._stream.duration, float(self._stream.time_base or 0)
         if duration is not None:
             return ((self._stream.start_time or 0) + duration) * base
@@ -127,6 +129,7 @@ class Reader:
         return None
 
     def _open(self) -> None:
+        """Open the file anew, at its start."""
         self._stack.close()
         found = self._found
         self._container: InputContainer = self._stack.enter_context(
@@ -134,7 +137,7 @@ class Reader:
                 self._file,
                 exact_edits=found.exact_edits,
                 thorough=found.thorough,
-                # That of a fragmented MP4 is read by a visit to each fragment.
+                # FFmpeg would visit each fragment of an MP4 for it.
                 index=not is_mp4(self._file),
             )
         )
@@ -142,7 +145,7 @@ class Reader:
         self._stream: AudioStream = self._container.streams.audio[found.number]
         decode_in_this_thread(self._stream)
         if self.format == "mov":
-            # Else it reads pictures from the last key picture on, wherever they lie.
+            # Otherwise FFmpeg reads the pictures from the last key frame on, wherever they are.
             for stream in self._container.streams:
                 if stream.index != self._stream.index:
                     stream.discard = Discard.all
@@ -184,7 +187,7 @@ class Reader:
         return self._seek_to(int(max(time, self.start) / base), by)
 
     def _seek_to(self, offset: int, stream: AudioStream | None, by_bytes: bool = False) -> bool:
-        """Let FFmpeg seek, in units of the stream, or of its own; tell whether it did so."""
+        """Let FFmpeg seek, in the stream's time base or its own; tell whether it did so."""
         self._position = None
         try:
             self._container.seek(offset, stream=stream, unsupported_byte_offset=by_bytes)
@@ -215,12 +218,13 @@ class Reader:
                 return
 
     def _read_to_the_end(self) -> float | None:
+        """Return when the last packet ends, in seconds; None if none has a time."""
         last: float | None = None
         step = 0.0
         for packet in self._packets():
             if self._position is None:
                 continue
-            if last is not None:  # without a duration, as long as from the one before
+            if last is not None:  # a packet without a duration lasts as long as the step to it
                 step = 0.0 if packet.duration else self._position - last
             last = max(self._position, last or self._position)
         self._position = None
@@ -229,13 +233,13 @@ class Reader:
     def _decoded(
         self, packets: Iterable["av.Packet[AudioStream]"], start: float
     ) -> Iterator[av.AudioFrame]:
-        """Yield the decoded frames; what does not decode costs itself."""
+        """Yield the decoded frames; a packet that cannot be decoded is skipped."""
         corrupt = 0
         for packet in chain(packets, [None]):
             try:
                 frames = self._stream.decode(packet)
             except av.error.FFmpegError as error:
-                # A decoder stumbles until it has what it needs.
+                # After a seek a decoder may fail until it has the packets that it needs.
                 if isinstance(error, MemoryError) or (self._position or 0.0) > start:
                     self.statistics.add_error(error)
                 corrupt += 1

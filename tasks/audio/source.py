@@ -15,8 +15,8 @@ from tasks.errors import StorageError, TransientError, VideoError
 from tasks.storage import Identity, translated
 from tasks.storage.web import is_web, open_seekable
 
-# The fewest bytes for no more than 5 requests: see benchmarks/s3_reading.py, where s3fs's own
-# blocks of 50 MiB read 52 to 108 MB of a video.
+# This size reads the fewest bytes in at most 5 requests: see benchmarks/s3_reading.py, where s3fs's
+# own blocks of 50 MiB read 52 to 108 MB of a video.
 BLOCK_SIZE = 2**20
 _MAX_BLOCKS = 32
 
@@ -25,7 +25,7 @@ class Blocks(BaseCache):  # type: ignore[misc]
     """A cache of blocks that begin where FFmpeg reads, not at multiples of their size.
 
     The index at the end of an MP4 then costs its own length: fsspec's ``blockcache`` reads up to
-    a block more, and the request for it.
+    a block more, by one more request.
     """
 
     name = "unaligned-blocks"
@@ -57,19 +57,19 @@ class Blocks(BaseCache):  # type: ignore[misc]
 
 
 class Source:
-    """What FFmpeg reads through: a binary file object that counts and remembers.
+    """The file object that FFmpeg reads through: it counts bytes and remembers the first error.
 
     It has no ``name``, so that FFmpeg goes by the content, never by an extension.
 
     Args:
         file: seekable and binary.
-        is_copy: all of it came over the wire already.
+        is_copy: ``file`` is a copy, all of which came over the network already.
 
     Attributes:
-        bytes_read: what came from the disk or over the wire so far, as often as it came.
+        bytes_read: from the disk or the network so far; bytes that are read twice count twice.
         size: of the file, in bytes.
         error: the first error in reading, which FFmpeg may take for the end of the file.
-        conditional: each request holds only for the content that the run has looked at.
+        conditional: whether the store refuses each request once the content has changed.
     """
 
     def __init__(self, file: AbstractBufferedFile | IO[bytes], is_copy: bool = False) -> None:
@@ -107,7 +107,7 @@ class Source:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to an offset; beyond the end, where reading tells the end, as FFmpeg expects.
+        """Move to an offset, even beyond the end, where a read returns nothing, as FFmpeg expects.
 
         FFmpeg takes a negative answer for a refusal; an exception would end the decoding.
         """
@@ -128,12 +128,12 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
     """Open the video at ``url`` as a :class:`Source`.
 
     Args:
-        identity: what the video was when the run looked. When given, a file that has become
-            another one by the end of the reading is an error; the size spares S3 a request.
+        identity: of the video when the run looked at it. If given, a file that has another one
+            after the reading is an error; its size saves a request to S3.
 
     Raises:
-        VideoError: ``empty-file``, ``changed``, and what the storage says is final.
-        TransientError: the storage may answer another time.
+        VideoError: ``empty-file``, ``changed``, and the storage's errors that will not pass.
+        TransientError: the storage may answer later.
     """
     try:
         # Held until the end: fsspec closes an archive once nobody holds its file system.
@@ -163,8 +163,8 @@ def _open(
         return open_seekable(fs, path)
     if identity is None or not hasattr(fs, "call_s3"):
         return fs.open(path, "rb")
-    # s3fs asks HEAD for what the run knows already, and only then reads on the condition that the
-    # object stays the same (If-Match): tell it.
+    # s3fs would first send a HEAD request for what the run knows already, to read on condition that
+    # the object stays the same (If-Match): tell it.
     file = fs.open(path, "rb", size=identity.size)
     file.details = {"name": path, "size": identity.size, "ETag": f'"{identity.token}"'}
     file.read_kw = {**file.read_kw, "IfMatch": file.details["ETag"]}

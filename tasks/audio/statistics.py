@@ -11,14 +11,14 @@ MAX_GAP_SECONDS = 0.05  # timestamps jitter by milliseconds
 
 @dataclass
 class Statistics:
-    """What happened so far: written while a stream is decoded, read once that has ended.
+    """Counts of one stream: written while it is decoded, read afterwards.
 
     Attributes:
         frames: decoded frames.
         decoded_seconds: their duration.
         gap_seconds: duration of the gaps between them, by their timestamps.
         corrupt_packets: packets that could not be read or decoded.
-        last_error: why not, of the last of them.
+        last_error: why the last of them could not.
         first_time: when the first frame is to be played, by its timestamp.
         last_pts: seconds from the start of the file to the last packet of any stream, known once
             the whole file has been read.
@@ -35,7 +35,7 @@ class Statistics:
 
     @property
     def mostly_corrupt(self) -> bool:
-        """Whether the frames are what noise decodes to, rather than sound."""
+        """Whether the frames are rather decoded noise than sound."""
         return self.corrupt_packets > self.frames
 
     @property
@@ -65,7 +65,7 @@ class Statistics:
         """Count a packet that could not be read or decoded.
 
         Raises:
-            MemoryError: that was the error.
+            MemoryError: ``error`` is one.
         """
         if isinstance(error, MemoryError):
             raise error
@@ -73,7 +73,7 @@ class Statistics:
         self.last_error = explain(error)
 
     def add(self, other: "Statistics") -> None:
-        """Count what happened in another stretch of the same stream."""
+        """Add the counts of another part of the same stream."""
         self.frames += other.frames
         self.decoded_seconds += other.decoded_seconds
         self.gap_seconds += other.gap_seconds
@@ -81,7 +81,7 @@ class Statistics:
         self.last_error = other.last_error or self.last_error
 
     def notes(self) -> list[str]:
-        """Say what a person should know."""
+        """Return remarks on what was lost, for a person."""
         notes = []
         if self.corrupt_packets:
             notes.append(f"{self.corrupt_packets} corrupt packets left out ({self.last_error})")

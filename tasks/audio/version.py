@@ -1,4 +1,4 @@
-"""Which decoder this is: what failed with another one may succeed with this one."""
+"""The version of the decoder: a video that failed with another one may succeed with this one."""
 
 import hashlib
 from functools import cache
@@ -7,8 +7,8 @@ from pathlib import Path
 
 @cache
 def decoder_version() -> str:
-    """Name what decodes a video: PyAV, the libraries of FFmpeg, and the code in this folder."""
-    import av  # here since it takes 0.1 s, and all else of it runs in the child processes
+    """Return the versions of PyAV, of FFmpeg's libraries and of the code in this folder."""
+    import av  # here: it takes 0.1 s, and otherwise only the child processes need it
 
     libraries = [
         f"{name} {'.'.join(map(str, version))}"

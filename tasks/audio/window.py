@@ -13,10 +13,10 @@ Segment = tuple[int, Waveform]  # sampling rate in Hz; mono samples, shape (n,)
 Channels = Literal["mix", "first"]
 
 Windows = Literal["start", "all"] | int
-"""Which parts of a video are decoded: the window at its start; so many windows (at least 1) spread
-evenly over it; all of it, window by window."""
+"""Which parts of a video are decoded: the window at its start; a number of windows (at least 1)
+spread evenly over it; or all of it, window by window."""
 
-# A feature extractor frames the sound by 25 ms: less than one frame gives no feature.
+# Feature extractors cut sound into frames of 25 ms: less than one frame gives no feature.
 FRAME_SECONDS = 0.025
 
 
@@ -26,7 +26,7 @@ class Window:
 
     Attributes:
         sampling_rate: in Hz.
-        num_samples: the most samples that the model looks at.
+        num_samples: the maximum length of the model's input.
         channels: ``mix`` uses all channels, ``first`` only the first (as the reference operator).
     """
 
@@ -44,7 +44,7 @@ class Window:
 
 
 def parse_windows(text: str) -> Windows:
-    """Return what ``start``, ``all`` or a number means; one window is the start."""
+    """Parse ``start``, ``all`` or a number; one window is the start."""
     if text in ("start", "1"):
         return "start"
     return "all" if text == "all" else int(text)
@@ -54,9 +54,8 @@ def spread(start: float, end: float, seconds: float, count: int) -> list[float]:
     """Return the starts of at most ``count`` windows over the sound from ``start`` to ``end``.
 
     The first starts where the sound starts, the last ends where it ends, the others lie evenly in
-    between. No more windows than are needed to hear all of it: those of a short video overlap, and
-    sound that is no longer than a window is one window. A rest that is too short to be heard by
-    itself needs none.
+    between. There are no more windows than cover all of the sound: those of a short video overlap,
+    and sound that is no longer than a window is one window. A rest of less than a frame needs none.
     """
     needed = math.ceil((end - start - FRAME_SECONDS) / seconds)
     gaps = min(count, max(needed, 1)) - 1

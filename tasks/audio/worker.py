@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from tasks.audio.hear import Told, hear
+from tasks.audio.extraction import Remarks, extract_clips
 from tasks.audio.protocol import Answer, Request, read_request, write_answer
 from tasks.audio.source import opened
 from tasks.errors import FailureKind, TransientError, VideoError
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def answer(request: Request, send: Send) -> Answer:
-    """Extract one video: send each clip, then return what became of the video.
+    """Extract one video: send each clip, then return the last message.
 
     Every exception becomes an answer about this video.
     """
@@ -56,23 +56,25 @@ def answer(request: Request, send: Send) -> Answer:
 
 def _extract(request: Request, send: Send) -> Answer:
     with opened(request.url, request.identity) as source:
-        clips = hear(source, request.window, request.windows, _Pulse(send), request.only_at)
+        clips = extract_clips(
+            source, request.window, request.windows, _Pulse(send), request.only_at
+        )
         while True:
             try:
                 start, clip = next(clips)
             except StopIteration as end:
-                told: Told = end.value
+                remarks: Remarks = end.value
                 break
             send({"start": round(start, 3)}, clip.to_bytes())
     return {
         "bytes_read": source.bytes_read,
-        "notes": told.notes,
-        "read_through": told.read_through,
+        "notes": remarks.notes,
+        "read_through": remarks.read_through,
     }
 
 
 class _Pulse:
-    """Tells the parent now and then that a video is still read on."""
+    """Tells the parent every few seconds that a video is still being read."""
 
     def __init__(self, send: Send) -> None:
         self._send, self._last = send, time.monotonic()
@@ -87,7 +89,8 @@ class _Pulse:
 def _requests(stream: BinaryIO) -> Iterator[Request]:
     """Return the requests, read on a thread of their own.
 
-    A parent that dies closes the pipe: the thread sees it even while FFmpeg is busy, or stuck.
+    When the parent dies, its end of the pipe closes: the thread then ends this process, even while
+    FFmpeg is busy or stuck.
     """
     arrived: queue.SimpleQueue[Request] = queue.SimpleQueue()
 
@@ -102,7 +105,7 @@ def _requests(stream: BinaryIO) -> Iterator[Request]:
 
 
 def _limit_memory(memory: int) -> None:
-    """Let a memory bomb fail in here, at ``memory`` bytes, before the machine runs out."""
+    """Limit this process to ``memory`` bytes: a memory bomb fails here, not the whole machine."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # macOS refuses an address-space limit; the time limit remains.
     with contextlib.suppress(ValueError, OSError):

@@ -1,4 +1,4 @@
-"""From a model's logits to what is said of a video: the tag, scores, a timeline.
+"""From a model's logits to the tags of a video: label, scores, timeline.
 
 Nothing here needs the model: another aggregate, label map or threshold is computed from the same
 logits.

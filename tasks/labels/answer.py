@@ -1,4 +1,4 @@
-"""What is said of a video, by its logits and by what the user asks for."""
+"""Compute the tags of a video from its logits, as the user requests them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,16 +22,17 @@ SCORE_DIGITS = 3
 
 @dataclass(frozen=True)
 class Answer:
-    """What the user wants to know of a video.
+    """What the user requests for each video.
 
     Attributes:
-        aggregate: how the windows become one score a label. ``mean`` ranks by how much of the video
-            it is; ``max`` by whether it is in there at all, and grows with the windows.
-        top_k: the most labels in the scores.
-        min_score: the least score of a label among them; the tag is kept at any score.
-        groups: rolls labels up to groups; the tag, scores and timeline are the groups' then.
-        scores: whether scores are asked for.
-        timeline: whether a timeline is.
+        aggregate: how the windows become one score for each label. ``mean`` ranks a label by how
+            much of the video it fills; ``max`` by whether it occurs at all, and grows with the
+            number of windows.
+        top_k: the maximum number of labels in the scores.
+        min_score: the lowest score of a label among them; the top label is kept at any score.
+        groups: turns labels into groups, for the tag, the scores and the timeline.
+        scores: whether scores are requested.
+        timeline: whether a timeline is requested.
     """
 
     aggregate: Aggregate = "mean"
@@ -59,18 +60,18 @@ def video_tags(
     window_seconds: float,
     answer: Answer,
 ) -> VideoTags:
-    """Return what is said of a video: EMPTY when it has no window.
+    """Return the tags of a video: EMPTY when it has no window.
 
-    Probabilities are aggregated, never logits. The tag is the top of the aggregate; of equal ones
-    the label that comes first in more windows, then the first in the model's order. So the tag of
-    one window without a map is the label of its highest logit.
+    Probabilities are aggregated, never logits. The tag is the label with the highest aggregate; of
+    equal ones the top label of more windows, then the first in the model's order. So the tag of one
+    window without a label map is the label of its highest logit.
 
     Args:
-        scores: of the model.
-        labels: the model's, by column of its logits.
-        activation: that the logits are made for.
+        scores: the model's logits for each window.
+        labels: the model's, one for each column of its logits.
+        activation: the one that the logits are made for.
         window_seconds: length of a whole window.
-        answer: what is asked for.
+        answer: what the user requests.
     """
     if not len(scores):
         return VideoTags(EMPTY, [] if answer.scores else None, [] if answer.timeline else None)
@@ -97,12 +98,12 @@ class Rolled(NamedTuple):
 def roll_up(
     scores: VideoScores, labels: Sequence[str], activation: Activation, groups: LabelMap | None
 ) -> Rolled:
-    """Return the probabilities of groups; without groups, those of labels."""
+    """Return the probabilities of the groups, or of the labels if there are no groups."""
     by_label = probabilities(scores.logits, activation)
     if groups is None:
         return Rolled(labels, by_label, scores.top)
     members = _members(groups, tuple(labels))
-    # By the highest: sixty labels of little probability are no sixty reasons.
+    # The highest, not the sum: sixty unlikely labels do not make their group likely.
     rolled = np.maximum.reduceat(by_label[:, members.columns], members.offsets, axis=1)
     return Rolled(members.names, rolled, members.group_of[scores.top])
 
@@ -116,7 +117,7 @@ class _Members(NamedTuple):
     group_of: npt.NDArray[np.integer]
 
 
-@lru_cache(maxsize=4)  # a run has one, and millions of videos
+@lru_cache(maxsize=4)  # a run has one map, and millions of videos
 def _members(groups: LabelMap, labels: tuple[str, ...]) -> _Members:
     names = list(dict.fromkeys(map(groups.group, labels)))
     group_of = np.array([names.index(groups.group(label)) for label in labels])

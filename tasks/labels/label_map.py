@@ -30,8 +30,9 @@ class LabelMap:
 
     Attributes:
         name: the file's name, or that of a map that ships.
-        groups: label to group. Under ``*`` stands what a label becomes that is not named. None
-            leaves a label as it is, and so does a map without ``*``.
+        groups: the group of each label; that of ``*`` holds for all labels that are not named.
+            A label whose group is None stays as it is, and so does one that is not named, if
+            there is no ``*``.
     """
 
     name: str
@@ -45,7 +46,7 @@ class LabelMap:
         group; a first row ``label,group`` is a header. A null, or an empty cell, stands for None.
 
         Raises:
-            ConfigurationError: there is no such file, or it is no label map.
+            ConfigurationError: there is no such file, or it is not a label map.
         """
         if path in _SHIPPED:
             text = files("tasks.labels").joinpath(_SHIPPED[path]).read_text(encoding="utf-8")
@@ -75,7 +76,7 @@ class LabelMap:
         return self.groups.get(label, self.groups.get(_OTHERS)) or label
 
     def check(self, labels: Sequence[str]) -> str | None:
-        """Compare the map with a model's labels; return a warning about those it has not.
+        """Compare the map with a model's labels; return a warning if it names others.
 
         Raises:
             ConfigurationError: it names none of the labels.
@@ -85,8 +86,8 @@ class LabelMap:
             return None
         if len(unknown) == len(self.groups.keys() - {_OTHERS}):
             raise ConfigurationError(
-                f"The label map {self.name} names no label of the model, which are"
-                f" {_listed(labels)}."
+                f"The label map {self.name} names none of the model's labels, which"
+                f" are {_listed(labels)}."
             )
         close = [near for label in unknown for near in get_close_matches(label, labels, 1, 0.8)]
         meant = f"; did you mean {_listed(close)}?" if close else ""

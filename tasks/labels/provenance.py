@@ -1,4 +1,4 @@
-"""Where tags come from, in one string: what would have to change for other tags."""
+"""Provenance: everything that decides the tags of a run, in one string."""
 
 from pathlib import PurePath
 from urllib.parse import quote, unquote
@@ -18,12 +18,12 @@ def provenance(
     answer: Answer,
     version: str,
 ) -> str:
-    """Return one string for all that decides the tags of a run, the same on every machine::
+    """Return a string of everything that decides the tags of a run, the same on every machine::
 
         model=MIT/ast-...@f826b80; dtype=bfloat16; windows=6; channels=mix; aggregate=mean;
         label_map=audioset@1f2e3d4c; scores=top 5 from 0.1; version=0.1.0
 
-    What is not asked for (a label map, scores) is left out; of one window, the aggregate too.
+    What is not requested (a label map, scores) is left out, and the aggregate of a single window.
     """
     parts = {
         "model": model_name(checkpoint),
@@ -45,7 +45,7 @@ def parse_provenance(text: str) -> dict[str, str]:
     """Return the parts of a string that :func:`provenance` made.
 
     Raises:
-        ValueError: it is another string.
+        ValueError: ``text`` is not such a string.
     """
     pairs = (part.split("=", 1) for part in text.split("; "))
     return {key: unquote(value) for key, value in pairs}
@@ -56,8 +56,8 @@ _PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in ";=%")
 
 
 def model_name(checkpoint: Checkpoint) -> str:
-    """Return the name and revision; of a local folder, whose path differs by machine, its name and
-    content."""
+    """Return the model's name and revision; of a local folder, whose path differs between machines,
+    the name and a digest of the content."""
     named, fingerprint = checkpoint.named.hf_ast, checkpoint.fingerprint
     algorithm, _, digest = fingerprint.partition(":")
     if algorithm != "sha256":

@@ -1,4 +1,4 @@
-"""The timeline of a video: which label comes first, and when."""
+"""The timeline of a video: when which label is the top one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from tasks.tags import Span
 
 _DIGITS = 3
 
-# Windows that are less apart are neighbours: their starts are float32, and a decoder may lose a
-# frame at a seek.
+# Windows closer than this are neighbours: their starts are float32, and a decoder may lose a frame
+# at a seek.
 _TOUCHING_SECONDS = 0.1
 
 
@@ -30,7 +30,7 @@ def timeline(
     tops: npt.NDArray[np.integer],
     names: Sequence[str],
 ) -> list[Span]:
-    """Return the spans of a video: neighbouring windows with the same top are one.
+    """Return the spans of a video: neighbouring windows with the same top label are one.
 
     Spans do not overlap: where windows do, the border is the middle of what they share::
 
@@ -38,13 +38,13 @@ def timeline(
                             |----Speech---|
         spans     |---Music---|---Speech--|
 
-    The gap between two windows that are apart was not decoded, and is in no span.
+    A gap between two windows was not decoded, so it is in no span.
 
     Args:
-        starts: of the windows, in order.
-        seconds: how long each window is.
+        starts: of the windows in seconds, in order.
+        seconds: the length of each window.
         probabilities: shape (windows, names).
-        tops: column of the top name of each window.
+        tops: the column of each window's top name.
         names: the labels or groups.
     """
     spans: list[Span] = []
@@ -62,6 +62,7 @@ def timeline(
 def _stretches(
     starts: Sequence[float], seconds: Sequence[float], tops: Sequence[int]
 ) -> Iterator[_Stretch]:
+    """Yield the stretches of neighbouring windows with the same top label."""
     stretch: _Stretch | None = None
     for window, (start, length, top) in enumerate(zip(starts, seconds, tops, strict=True)):
         end = start + length

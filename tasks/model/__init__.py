@@ -1,7 +1,8 @@
-"""The model: how it is named and what is known about it. The modules in this folder do the work.
+"""The model: how the user names it, and what is known before its weights are loaded.
 
-They import torch and transformers, which takes seconds, so they are imported where a model is
-needed: a run that has nothing to do, or that is misspelt, does not wait for them.
+The other modules of this folder import torch and transformers, which takes seconds. So they are
+imported only where a model is needed: a run that has nothing to do, or whose model is misspelt,
+does not wait for them.
 """
 
 from dataclasses import dataclass
@@ -36,15 +37,15 @@ class CheckpointId:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was found; its weights are not loaded.
+    """A checkpoint that was found, without its weights.
 
     Attributes:
         named: as the user names it.
-        fingerprint: changes when anything changes that decides its logits.
+        fingerprint: changes with everything that decides its logits.
         sampling_rate: of its input, in Hz.
-        num_samples: length of its input.
+        num_samples: length of its input, in samples.
         labels: the names of its logits, in order.
-        activation: what makes probabilities of its logits.
+        activation: turns its logits into probabilities.
         extractor: its feature extractor; transformers has no type for all of them.
     """
 

@@ -1,4 +1,4 @@
-"""How logits become probabilities."""
+"""Turn logits into probabilities."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ _PROBLEM_TYPES: dict[str, Activation] = {
 
 
 class Reasoned(NamedTuple):
-    """An activation, and what it was concluded from."""
+    """An activation, and why it was chosen."""
 
     activation: Activation
     reason: str
@@ -27,8 +27,8 @@ class Reasoned(NamedTuple):
 def activation_of(config: Any) -> Reasoned:
     """Tell which activation the logits of a checkpoint are made for.
 
-    ``problem_type`` decides where a configuration has one. Many have none, AST on AudioSet among
-    them; AudioSet is then known by the number of its labels.
+    If the configuration has a ``problem_type``, that decides. Many have none, AST on AudioSet among
+    them; AudioSet is then recognised by the number of its labels.
 
     Args:
         config: the checkpoint's ``PretrainedConfig``.

@@ -1,7 +1,7 @@
 """Batches of clips on their way to the device.
 
-A clip is 16-bit integers and a peak. It stays that until it is on the device: half the bytes of
-float32 to copy, and no arithmetic over samples in the process that leads.
+A clip is 16-bit integers and a peak, and stays so until it is on the device: that is half the bytes
+of float32 to copy, and no arithmetic on samples in the main process.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Batch:
 
         Args:
             clips: at least one.
-            max_samples: what is beyond is left out.
+            max_samples: of each clip; the rest is left out.
             device: where the batch will be computed.
         """
         lengths = [min(len(clip.samples), max_samples) for clip in clips]
@@ -80,7 +80,7 @@ class Batch:
     def upload(self, stream: torch.cuda.Stream) -> Self:
         """Start copying to the GPU of ``stream``, beside what the GPU is computing.
 
-        What is computed next on the current stream waits for the copy; the caller does not.
+        The next computation on the current stream waits for the copy; the caller does not.
         """
         computing = torch.cuda.current_stream(stream.device)
         with torch.cuda.stream(stream):
@@ -90,7 +90,7 @@ class Batch:
             ]
         computing.wait_stream(stream)
         for tensor in tensors:
-            tensor.record_stream(computing)  # else the next copy could overwrite it too early
+            tensor.record_stream(computing)  # otherwise the next copy might overwrite it too early
         return type(self)(*tensors)
 
     def waveforms(self) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""Checks a model by three made-up sounds, before it answers for the first video.
+"""Check a model with three synthetic sounds, before it tags the first video.
 
-The code of a checkpoint may be anybody's. CED mixes the clips of a batch when they are longer than
-it takes; some models give logits, others probabilities. What a configuration does not say is
+A checkpoint may bring any code. CED mixes up the clips of a batch if they are longer than its
+input; some models return logits, others probabilities. What a configuration does not say is
 measured here.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Of logits, as a share of the largest. In bfloat16 a batch is rounded otherwise than one clip.
+# Between logits, as a share of the largest. In bfloat16 a batch is rounded differently from a clip.
 _TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
 
 # With fewer, logits may lie between 0 and 1 by chance.
@@ -29,27 +29,27 @@ _MANY_LABELS = 10
 
 
 class Probe(NamedTuple):
-    """A made-up clip: see :class:`tasks.model.batch.Sound`."""
+    """A synthetic clip: see :class:`tasks.model.batch.Sound`."""
 
     samples: NDArray[np.int16]
     peak: float
 
 
 def check(classifier: "Classifier") -> None:
-    """Set how a classifier is to be run, and log what is unusual about it.
+    """Set how a classifier has to be run, and log what is unusual about it.
 
     Raises:
-        ConfigurationError: it fails on these sounds, or its answers are not finite.
+        ConfigurationError: it fails on these sounds, or its logits are not finite.
     """
     name = classifier.checkpoint.named.hf_ast
     clips = _probes(classifier.checkpoint.num_samples, classifier.checkpoint.sampling_rate)
     alone = torch.cat([_answer(classifier, clip, name) for clip in clips])
-    # Clips of one length, and of several: a batch is put together in another way then.
+    # Two clips of one length, then three of two lengths, which are batched in another way.
     classifier.one_at_a_time = not all(
         _agrees(classifier, clips[:size], alone[:size]) for size in (2, 3)
     )
     if classifier.one_at_a_time:
-        log.warning("%s gives other answers in a batch: it gets one clip at a time", name)
+        log.warning("%s gives different answers in a batch, so it gets one clip at a time", name)
     if _are_probabilities(alone):
         activation = activation_of(classifier.model.config).activation
         classifier.undoes = activation
@@ -72,7 +72,7 @@ def to_logits(outputs: torch.Tensor, undoes: Activation) -> torch.Tensor:
 
 
 def _probes(samples: int, rate: int) -> list[Probe]:
-    """Return noise and a tone as long as a window, as unlike as can be; and a quarter of one."""
+    """Return a tone and noise as long as a window, which differ widely; a quarter of the noise."""
     noise = np.random.default_rng(0).uniform(-1, 1, samples)
     tone = np.sin(2 * np.pi * 440 / rate * np.arange(samples))
     loud, quiet = [(sound * np.iinfo(np.int16).max).astype(np.int16) for sound in (tone, noise)]
@@ -80,6 +80,11 @@ def _probes(samples: int, rate: int) -> list[Probe]:
 
 
 def _answer(classifier: "Classifier", clip: Probe, name: str) -> torch.Tensor:
+    """Return the logits of one clip.
+
+    Raises:
+        ConfigurationError: it has none, or they are not one finite number for each label.
+    """
     try:
         logits = classifier.logits([clip])
     except ConfigurationError:
@@ -91,8 +96,8 @@ def _answer(classifier: "Classifier", clip: Probe, name: str) -> torch.Tensor:
     if logits.shape != (1, labels):
         shape = " x ".join(map(str, logits.shape))
         raise ConfigurationError(
-            f"The model {name} gives {shape} numbers for a clip, where one is due for each of its"
-            f" {labels} labels."
+            f"The model {name} gives {shape} numbers for a clip, not one for each of its {labels}"
+            " labels."
         )
     if not logits.isfinite().all():
         raise ConfigurationError(
@@ -103,10 +108,10 @@ def _answer(classifier: "Classifier", clip: Probe, name: str) -> torch.Tensor:
 
 
 def _agrees(classifier: "Classifier", clips: list[Probe], alone: torch.Tensor) -> bool:
-    """Tell whether clips have the answers in a batch that they have alone."""
+    """Tell whether the logits of clips in a batch are those of each clip alone."""
     try:
         together = classifier.logits(clips)
-    except Exception as error:  # noqa: BLE001 - each of them alone was no trouble
+    except Exception as error:  # noqa: BLE001 - each clip alone went well
         log.warning("a batch of clips fails: %s", explained(error))
         return False
     if together.shape != alone.shape or not together.isfinite().all():

@@ -1,4 +1,4 @@
-"""Finds a checkpoint and reads its configuration, before its weights are loaded."""
+"""Find a checkpoint and read its configuration, before its weights are loaded."""
 
 import logging
 import re
@@ -18,10 +18,10 @@ from tasks.model.fingerprint import folder_fingerprint
 
 log = logging.getLogger(__name__)
 
-# It logs every attempt to reach the hub; the user gets one sentence in the end.
+# It would log every attempt to reach the hub; the user gets one sentence in the end.
 logging.getLogger("huggingface_hub.utils._http").setLevel(logging.ERROR)
 
-# Input of a model whose extractor names no length: that of AST.
+# Input length of a model whose extractor states none: that of AST.
 DEFAULT_SECONDS = 10.24
 
 
@@ -32,7 +32,7 @@ def find_checkpoint(named: CheckpointId) -> Checkpoint:
         ConfigurationError: there is none by that name, or it is not an audio classifier's.
     """
     with explained(named), warnings.catch_warnings():
-        # About mel filters that are empty at 128 bins: so they are in every AST checkpoint.
+        # It warns of empty mel filters at 128 bins, which every AST checkpoint has.
         warnings.simplefilter("ignore", UserWarning)
         config = AutoConfig.from_pretrained(named.hf_ast, **named.arguments)
         extractor = AutoFeatureExtractor.from_pretrained(named.hf_ast, **named.arguments)
@@ -66,7 +66,7 @@ def _window(extractor: Any, config: Any) -> int:
         return samples_for(extractor.max_length)
     # Whisper-like extractors say how many samples they take.
     samples = getattr(extractor, "n_samples", None) or extractor.sampling_rate * DEFAULT_SECONDS
-    # CED takes so many frames, one for each hop and one more, and splits what is longer.
+    # CED takes ``target_length`` frames, one for each hop and one more, and splits longer sound.
     frames, hop = getattr(config, "target_length", None), getattr(extractor, "hop_size", None)
     return min(int(samples), (frames - 1) * hop) if frames and hop else int(samples)
 

@@ -1,4 +1,4 @@
-"""The audio classifier: loaded once a process, computes logits in batches.
+"""The audio classifier: computes the logits of clips in batches.
 
 How a batch travels::
 
@@ -7,13 +7,11 @@ How a batch travels::
     copy stream                upload 1  upload 2  upload 3
     GPU                                  compute 1   compute 2   compute 3
 
-Starting is quick on a GPU: nothing waits for it but the calling thread, for the logits. On a CPU
-the model thread computes, and stacking is all that goes on beside it.
+On a GPU the model thread only starts the work: nobody waits for the GPU but the calling thread, for
+the logits. On a CPU the model thread computes, while the calling thread stacks the next batch.
 """
 
-import functools
 import logging
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,16 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForAudioClassification
-from transformers.utils.logging import disable_progress_bar
 
 from tasks.errors import ConfigurationError
-from tasks.model import Checkpoint, Dtype
+from tasks.model import Checkpoint
 from tasks.model.batch import Batch, Sound, Waveform, to_float
-from tasks.model.check import Probe, check, to_logits
-from tasks.model.checkpoint import explained, is_ast
+from tasks.model.check import Probe, to_logits
+from tasks.model.checkpoint import is_ast
 from tasks.model.compiled import CompiledModel
-from tasks.model.device import choose_batch_size, choose_device, choose_dtype
+from tasks.model.device import choose_batch_size
 from tasks.model.features import LogMelFeatures
 from tasks.scores import Activation
 
@@ -42,12 +38,10 @@ log = logging.getLogger(__name__)
 Logits = NDArray[np.float32]
 
 AST = "audio-spectrogram-transformer"
-"""The type of the models that are known: others are checked, and never compiled."""
+"""The type of model that is known: others are checked, and never compiled."""
 
-disable_progress_bar()  # of transformers: a bar for a model that loads in a second
-
-# Batches that a caller has under way: one is computed, the next is stacked and uploaded.
-_UNDER_WAY = 2
+# Batches of one caller in progress: one is computed, the next is stacked and uploaded.
+_IN_PROGRESS = 2
 
 
 class Classifier:
@@ -58,8 +52,9 @@ class Classifier:
     Attributes:
         batch_size: clips in a batch where the caller names no number.
         one_at_a_time: whether a batch would change the model's answers: see :mod:`.check`.
-        undoes: the activation that the model has applied to its logits already.
-        compilation: what came of compiling the model, in a sentence; "" where nobody asked for it.
+        undoes: the activation that the model itself applies to its logits.
+        compilation: the outcome of compiling the model, in a sentence; "" where it was not
+            requested.
     """
 
     one_at_a_time = False
@@ -81,16 +76,17 @@ class Classifier:
         self._features = LogMelFeatures(extractor, device) if is_ast(extractor) else None
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._compiled: CompiledModel | None = None
-        # Known once memory has run out, or the model is compiled for batches of this size.
+        # Set once memory has run out, or the model is compiled for batches of this size.
         self._max_batch: int | None = None
-        # One thread for all callers: the caches that PyTorch and OpenMP keep for each thread are
-        # then there once, and one batch is computed at a time.
+        # One thread for all callers, so that the caches that PyTorch and OpenMP keep for each
+        # thread exist once, and one batch is computed at a time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     def compile(self, batch_size: int) -> None:
-        """Compile the model for batches of this size, and log what came of it.
+        """Compile the model for batches of this size, and log the outcome.
 
-        On the calling thread, which may be one that the end of the process does not wait for.
+        It compiles on the calling thread, which may be a daemon: then the process can end without
+        waiting for it.
         """
         if self._features is None or self.model.config.model_type != AST:
             self.compilation = f"the model is not compiled: only models of the type {AST} are"
@@ -108,23 +104,23 @@ class Classifier:
 
         Args:
             clips: mono, at the checkpoint's sampling rate, at least 25 ms long. They are taken as
-                they are needed, at most two batches ahead of the answers.
+                they are needed, at most two batches ahead of the logits.
             batch_size: clips in a batch; changes no answer.
 
         Yields:
-            float32, shape ``(labels,)``; None for a clip whose logits are not all finite: that
-            clip is at fault, since the weights were checked when they were loaded.
+            float32, shape ``(labels,)``; None for a clip whose logits are not all finite: the clip
+            is at fault, since the weights were checked when they were loaded.
 
         Raises:
             ConfigurationError: one clip does not fit in the device's memory.
         """
         remaining = iter(clips)
-        under_way: deque[Future[_Answer]] = deque()
+        in_progress: deque[Future[_Answer]] = deque()
         while batch := list(islice(remaining, batch_size or self.batch_size)):
-            under_way.append(self._thread.submit(self._answer, self._stack(batch)))
-            if len(under_way) == _UNDER_WAY:
-                yield from under_way.popleft().result().rows()
-        for answer in under_way:
+            in_progress.append(self._thread.submit(self._answer, self._stack(batch)))
+            if len(in_progress) == _IN_PROGRESS:
+                yield from in_progress.popleft().result().rows()
+        for answer in in_progress:
             yield from answer.result().rows()
 
     def logits(self, clips: Sequence[Sound]) -> torch.Tensor:
@@ -143,13 +139,13 @@ class Classifier:
             return _Answer(logits)
         on_host = torch.empty(logits.shape, pin_memory=True)
         on_host.copy_(logits, non_blocking=True)
-        ready = torch.cuda.Event(blocking=True)  # sleeps while it waits, where others spin
+        ready = torch.cuda.Event(blocking=True)  # a thread that waits for it sleeps
         ready.record(torch.cuda.current_stream(self.device))
         return _Answer(on_host, ready)
 
     @torch.inference_mode()
     def _compute(self, batch: Batch | list[Waveform]) -> torch.Tensor:
-        """Compute logits of a batch; when memory runs out, of two halves of it, and so on."""
+        """Compute the logits of a batch; of halves, quarters and so on when memory runs out."""
         parts: list[torch.Tensor] = []
         start = 0
         while start < len(batch):
@@ -163,6 +159,7 @@ class Classifier:
         return torch.cat(parts)
 
     def _halve(self, size: int, error: Exception) -> None:
+        """Go on with batches of half this size, for good."""
         if size == 1:
             raise ConfigurationError(f"One clip does not fit in {self.device}'s memory.") from error
         self._max_batch = size // 2
@@ -181,19 +178,17 @@ class Classifier:
                 batch, sampling_rate=self.checkpoint.sampling_rate, return_tensors="pt"
             )
         else:
-            # Padding that a model was not trained for would change its answer.
+            # Padding that a model was not trained with would change its logits.
             return torch.cat([self._forward([waveform]) for waveform in batch])
-        logits = self._run_model({name: self._cast(value) for name, value in inputs.items()})
-        return to_logits(logits.float(), self.undoes)
-
-    def _run_model(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        inputs = {
+            name: value.to(self.device, self.dtype if value.is_floating_point() else None)
+            for name, value in inputs.items()
+        }
         if self._compiled and self._max_batch:
-            return self._compiled(inputs["input_values"], self._max_batch)
-        logits: torch.Tensor = self.model(**inputs).logits
-        return logits
-
-    def _cast(self, value: torch.Tensor) -> torch.Tensor:
-        return value.to(self.device, self.dtype if value.is_floating_point() else None)
+            logits = self._compiled(inputs["input_values"], self._max_batch)
+        else:
+            logits = self.model(**inputs).logits
+        return to_logits(logits.float(), self.undoes)
 
 
 @dataclass(frozen=True)
@@ -207,68 +202,5 @@ class _Answer:
         if self.ready is not None:
             self.ready.synchronize()
         for row in self.logits.numpy():
-            # A copy: a row that is kept holds its batch, and 65 kB of the heap around it.
+            # A copy: a row that is kept would hold its batch, and 65 kB of the heap around it.
             yield row.copy() if np.isfinite(row).all() else None
-
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-_load_lock = threading.Lock()
-
-
-def load_classifier(
-    checkpoint: Checkpoint, device: str, dtype: Dtype, compile_for: int | None = None
-) -> Classifier:
-    """Return the classifier of a checkpoint; a process loads each one once.
-
-    Args:
-        compile_for: compile the model for batches of this size; None leaves it as it is.
-
-    Raises:
-        ConfigurationError: no such device, or the weights are not an audio classifier's.
-    """
-    chosen = choose_device(device)
-    with _load_lock:  # lru_cache alone lets two threads load at the same time
-        return _load(_Key(checkpoint), chosen, _DTYPES[choose_dtype(dtype, chosen)], compile_for)
-
-
-class _Key:
-    """A checkpoint that compares by its fingerprint (feature extractors do not hash)."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and hash(self) == hash(other)
-
-    def __hash__(self) -> int:
-        return hash(self.checkpoint.fingerprint)
-
-
-@functools.lru_cache(maxsize=1)
-def _load(
-    key: _Key, device: torch.device, dtype: torch.dtype, compile_for: int | None
-) -> Classifier:
-    named = key.checkpoint.named
-    with explained(named):
-        # SDPA attention is what transformers takes by itself wherever the model has it.
-        model, info = AutoModelForAudioClassification.from_pretrained(
-            named.hf_ast, dtype=dtype, output_loading_info=True, **named.arguments
-        )
-    if info["missing_keys"] or info["mismatched_keys"]:
-        # transformers makes them up at random and goes on: every tag would be wrong.
-        missing = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
-        raise ConfigurationError(
-            f"{named.hf_ast} is not an audio classifier: it has no weights for {missing[0]}."
-        )
-    for name, weights in model.named_parameters():
-        if not weights.isfinite().all():
-            raise ConfigurationError(
-                f"{named.hf_ast} has weights that are NaN or infinite: {name}."
-            )
-    classifier = Classifier(model, key.checkpoint, device, dtype)
-    if model.config.model_type != AST:
-        check(classifier)
-    if compile_for:
-        classifier.compile(compile_for)
-    return classifier

@@ -14,15 +14,15 @@ log = logging.getLogger(__name__)
 class CompiledModel:
     """Computes logits by code that torch.compile makes for batches of one size.
 
-    Smaller batches are padded to that size: another one would be compiled for as long again. When
-    compiling begins, and what came of it, is logged. A model that cannot be compiled (there is no
-    C++ compiler) runs as it is.
+    Smaller batches are padded to that size: compiling for another one would take as long again. The
+    start and the outcome of compiling are logged. A model that cannot be compiled, for example
+    without a C++ compiler, runs as it is.
 
     Args:
         model: takes ``input_values``, shape (clips, frames, mel bins).
 
     Attributes:
-        outcome: what came of compiling, in a sentence; "" before the first batch.
+        outcome: of compiling, in a sentence; "" before the first batch.
     """
 
     def __init__(self, model: Any) -> None:
@@ -32,7 +32,7 @@ class CompiledModel:
         self.outcome = ""
 
     def __call__(self, features: torch.Tensor, size: int) -> torch.Tensor:
-        """Return the logits of at most ``size`` clips. For another size than before, compile."""
+        """Return the logits of at most ``size`` clips; compile first if ``size`` is a new one."""
         if self._compiled is self._model:
             return _logits(self._model, features)
         padding = (0, 0, 0, 0, 0, size - len(features))
@@ -45,13 +45,13 @@ class CompiledModel:
         """Compute a batch, which compiles the model for its size."""
         size, started = len(batch), time.monotonic()
         log.info("compiling the model for batches of %d: takes a minute or two", size)
-        from torch._inductor.utils import fresh_cache  # a second, which only compiling costs
+        from torch._inductor.utils import fresh_cache  # takes a second, so only when needed
 
         try:
-            with fresh_cache():  # else PyTorch loads pickles and runs code from a folder of /tmp
+            with fresh_cache():  # otherwise PyTorch loads pickles and code from a folder in /tmp
                 _logits(self._compiled, batch)
         except torch.OutOfMemoryError:
-            raise  # of a batch that is too large
+            raise  # the batch is too large
         except Exception as error:  # noqa: BLE001 - what torch raises here has no one base
             self._compiled = self._model
             reason = explained(error).partition(r"\n")[0]

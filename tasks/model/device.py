@@ -1,4 +1,4 @@
-"""Where a model computes, in what, and how many clips at a time."""
+"""Choose the device, the number format and the batch size of a model."""
 
 import torch
 
@@ -34,27 +34,26 @@ def choose_device(name: str) -> torch.device:
 def choose_dtype(name: Dtype, device: torch.device) -> Dtype:
     """Return ``bfloat16`` for ``auto`` where the device has instructions for it, else ``float32``.
 
-    Without them bfloat16 is converted to float32 and back, and slower than float32.
+    Without them bfloat16 is converted to float32 and back, which is slower than float32.
     """
-    if name == "auto":
-        return "bfloat16" if _computes_in_bfloat16(device) else "float32"
-    return name
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # AST-base in bfloat16 takes a third of float32's time with AMX (Intel, from Sapphire Rapids
+        # on), three fifths with AVX-512's dot product (AMD, from Zen 4 on).
+        capabilities = torch.cpu.get_capabilities()
+        fast = any(capabilities.get(bf16) for bf16 in ("amx_bf16", "avx512_bf16"))
+    return "bfloat16" if fast else "float32"
 
 
 def describe(device: torch.device, dtype: Dtype) -> str:
-    """Say in a few words what computes, and in what: ``NVIDIA H100, bfloat16``."""
+    """Return the device and the number format for a person: ``NVIDIA H100, bfloat16``."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     return f"{name}, {dtype}"
 
 
-def _computes_in_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # AST-base in bfloat16 takes a third of float32's time with AMX (Intel, from Sapphire Rapids
-    # on), three fifths with AVX-512's dot product (AMD, from Zen 4 on).
-    return any(torch.cpu.get_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
-
-
 def choose_batch_size(device: torch.device) -> int:
-    """Return the clips in a batch that fill the device."""
+    """Return how many clips in a batch fill the device."""
     return GPU_BATCH_SIZE if device.type == "cuda" else CPU_BATCH_SIZE

@@ -24,19 +24,19 @@ PREEMPHASIS = 0.97
 LOWEST_FREQUENCY = 20  # Hz
 ENERGY_FLOOR = float(np.finfo(np.float32).eps)
 
-# Computed at a time on a CPU: they stay in a core's cache.
+# So many are computed at a time on a CPU that they stay in a core's cache.
 _CPU_FRAMES = 256
 
 
 def samples_for(frames: int) -> int:
-    """Return how many samples fill so many frames exactly (164,080 for AST's 1,024 frames)."""
+    """Return how many samples fill ``frames`` exactly (164,080 for AST's 1,024 frames)."""
     return FRAME_LENGTH + (frames - 1) * FRAME_SHIFT
 
 
 def _mel_filters(mel_bins: int) -> NDArray[np.float64]:
     """Return triangles in Kaldi's mel scale, shape (FFT bins, mel bins)."""
     with warnings.catch_warnings():
-        # At 128 bins the lowest triangles fall between two FFT bins; the checkpoints have that too.
+        # At 128 bins the lowest triangles fall between two FFT bins, in the checkpoints too.
         warnings.simplefilter("ignore", UserWarning)
         filters: NDArray[np.float64] = mel_filter_bank(
             num_frequency_bins=FFT_LENGTH // 2 + 1,
@@ -86,7 +86,7 @@ class LogMelFeatures:
         waveforms = batch.waveforms()
         missing = max(0, FRAME_LENGTH - waveforms.shape[1])
         waveforms = torch.nn.functional.pad(waveforms, (0, missing))
-        frames = waveforms.unfold(-1, FRAME_LENGTH, FRAME_SHIFT)  # a view
+        frames = waveforms.unfold(-1, FRAME_LENGTH, FRAME_SHIFT)  # a view, not a copy
         if self.device.type == "cpu":
             parts = [[self._log_mel(part) for part in clip.split(_CPU_FRAMES)] for clip in frames]
             log_mel = torch.stack([torch.cat(clip) for clip in parts])

@@ -1,9 +1,9 @@
-"""The fingerprint of a local model: what a run asks of each machine before anything is loaded."""
+"""Compute the fingerprint of a local model, which each machine is asked for before it loads one."""
 
 import hashlib
 from pathlib import Path
 
-# What decides the logits: weights, configuration, and code where a checkpoint brings some.
+# What decides the logits: weights, configuration, and code if a checkpoint brings some.
 _FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.py")
 
 

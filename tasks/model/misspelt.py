@@ -1,4 +1,4 @@
-"""Detects a misspelt model name before transformers is imported, which takes seconds."""
+"""Detect a misspelt model name before transformers is imported, which takes seconds."""
 
 import logging
 from pathlib import Path
@@ -20,9 +20,10 @@ _TIMEOUT_SECONDS = 5.0
 
 
 def require_checkpoint(named: CheckpointId) -> None:
-    """Refuse a model that is certainly not there.
+    """Refuse a model that certainly does not exist.
 
-    A hub that does not answer proves nothing: a run in which everything is tagged needs no model.
+    A hub that does not answer proves nothing: such a run may still need no model, if everything is
+    tagged.
 
     Raises:
         ConfigurationError: there is no such folder, no such model on the hub, or no such revision.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.audio.clip import make_clip
 from tasks.audio.decode import decode
-from tasks.audio.hear import Told, hear
+from tasks.audio.extraction import Remarks, extract_clips
 from tasks.audio.pool import DecoderPool
 from tasks.audio.window import Channels, Window, Windows, spread
 from tests.audio.hearing import Sound, ffmpeg_hears
@@ -27,9 +27,9 @@ SECONDS = 17.0
 MAX_SECONDS_APART = 0.05
 
 
-def heard(data: bytes, windows: Windows) -> tuple[list[tuple[float, Sound]], Told]:
-    """The start and sound of each window, and what else is told."""
-    clips = hear(io.BytesIO(data), WINDOW, windows)
+def heard(data: bytes, windows: Windows) -> tuple[list[tuple[float, Sound]], Remarks]:
+    """The start and sound of each window, and the remarks."""
+    clips = extract_clips(io.BytesIO(data), WINDOW, windows)
     found: list[tuple[float, Sound]] = []
     while True:
         try:
@@ -72,18 +72,18 @@ def test_windows_lie_where_a_whole_decode_has_them(
 
     known = decode(io.BytesIO(data), WHOLE).notes
 
-    spread_out, told = heard(data, 3)
-    assert told.notes == known
+    spread_out, remarks = heard(data, 3)
+    assert remarks.notes == known
     assert len(spread_out) == 3
     check(spread_out, whole)
 
-    every, told = heard(data, "all")
-    assert told.notes == known
+    every, remarks = heard(data, "all")
+    assert remarks.notes == known
     assert len(every) == 9
     check(every, whole)
 
     for start, sound in (spread_out[1], every[4], every[-1]):
-        ((at, alone),) = hear(io.BytesIO(data), WINDOW, "start", only_at=start)
+        ((at, alone),) = extract_clips(io.BytesIO(data), WINDOW, "start", only_at=start)
         assert at == pytest.approx(start, abs=1e-3)
         shift, alike = position(alone.waveform, sound)
         assert abs(shift) < MAX_SECONDS_APART
@@ -135,9 +135,9 @@ def test_the_window_at_the_start_is_the_same_whatever_follows(
 ) -> None:
     medium = container_named(container)
     data = make(tmp_path / "file", medium, sound_for(medium, "", 9.0)).read_bytes()
-    ((start, sound),), told = heard(data, "start")
+    ((start, sound),), remarks = heard(data, "start")
 
-    assert told.notes is None
+    assert remarks.notes is None
     for windows in (1, 2, 4, "all"):
         clips, _ = heard(data, windows)
         assert clips[0][0] == start
@@ -168,7 +168,7 @@ def test_one_window_is_the_decoded_start_to_the_byte(
     decoded = decode(io.BytesIO(data), window)
     expected = make_clip(decoded.segments, window)
 
-    found = [clip for _, clip in hear(io.BytesIO(data), window, windows)]
+    found = [clip for _, clip in extract_clips(io.BytesIO(data), window, windows)]
 
     assert [clip.to_bytes() for clip in found] == [expected.to_bytes()]
 
@@ -218,9 +218,9 @@ def test_a_format_without_an_index_is_read_through_and_says_so(
     data = make(tmp_path / "file", container, sound_for(container, "", 30.0)).read_bytes()
     asked: tuple[Windows, ...] = (3, "all", "start")
     for windows in asked:
-        _, told = heard(data, windows)
+        _, remarks = heard(data, windows)
         # Of all of it, nothing else was asked for.
-        assert told.read_through == (read_through if windows == 3 else None)
+        assert remarks.read_through == (read_through if windows == 3 else None)
 
 
 @pytest.mark.parametrize("windows", [3, "all"])

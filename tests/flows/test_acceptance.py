@@ -13,7 +13,8 @@ from tasks.audio.decode import decode
 from tasks.audio.window import Channels, Window
 from tasks.model import CheckpointId
 from tasks.model.checkpoint import find_checkpoint
-from tasks.model.classifier import Classifier, load_classifier
+from tasks.model.classifier import Classifier
+from tasks.model.loading import load_classifier
 from tests.flows.conftest import DEMO_MODEL, read_manifest, write_manifest
 
 SHARED = Path(os.environ.get("SHARED", ""))

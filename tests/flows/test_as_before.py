@@ -12,11 +12,11 @@ import pytest
 from flows.tag import tag_videos
 from tasks.audio.clip import make_clip
 from tasks.audio.decode import decode
-from tasks.audio.hear import hear
+from tasks.audio.extraction import extract_clips
 from tasks.audio.window import Window, Windows
 from tasks.model import CheckpointId
 from tasks.model.checkpoint import find_checkpoint
-from tasks.model.classifier import load_classifier
+from tasks.model.loading import load_classifier
 from tests.audio.making import CHANNELS, CONTAINERS, make
 from tests.audio.media import Planar
 from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
@@ -81,7 +81,7 @@ def test_the_model_says_what_it_said_before(folder: Path, windows: Windows) -> N
     for container in CONTAINERS:
         label, *logits = BEFORE[container.name]
         with (folder / container.name).open("rb") as file:
-            [(start, clip)] = hear(file, WINDOW, windows)
+            [(start, clip)] = extract_clips(file, WINDOW, windows)
         found = classifier.logits([clip])[0]
         assert (container.name, start < 0.5) == (container.name, True)
         assert classifier.checkpoint.labels[int(found.argmax())] == label

@@ -14,7 +14,7 @@ import pytest
 from flows import cli
 from flows.tag import tag_videos
 from tasks.labels import parse_provenance
-from tasks.model import classifier
+from tasks.model import loading
 from tests.audio.media import tone, write_media
 from tests.flows.conftest import DEMO, DEMO_MODEL, read_manifest, write_manifest
 
@@ -85,10 +85,10 @@ def test_stale_is_what_was_tagged_in_another_way(demo: Path) -> None:
 def test_no_model_is_loaded_where_nothing_is_to_be_tagged(demo: Path) -> None:
     """What made the tags is compared with the model's files."""
     run(demo, **FIELDS)
-    classifier._load.cache_clear()
+    loading._load.cache_clear()
     run(demo, **FIELDS, retag="stale")
     assert [one.name for one in threading.enumerate() if one.name == "load model"] == []
-    assert classifier._load.cache_info().misses == 0
+    assert loading._load.cache_info().misses == 0
 
 
 def test_a_map_of_another_model_is_refused(demo: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_map_of_another_model_is_refused(demo: Path, tmp_path: Path) -> None:
         return_state=True,
     )
     assert state.name == "Misconfigured"
-    assert "names no label of the model" in str(state.message)
+    assert "names none of the model's labels" in str(state.message)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,11 @@ from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassificati
 
 from tasks.audio.clip import Clip, make_clip
 from tasks.audio.window import Window
+from tasks.model import Checkpoint, CheckpointId
+from tasks.model.checkpoint import find_checkpoint
+from tasks.model.classifier import Classifier
 from tasks.model.features import SAMPLING_RATE
+from tasks.model.loading import load_classifier
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -49,6 +53,14 @@ def noises(*lengths: int, level: float = 0.1) -> list[Clip]:
     """Noise of so many samples each."""
     random = np.random.default_rng(0)
     return [clip_of(level * random.standard_normal(length)) for length in lengths]
+
+
+def find(folder: Path) -> Checkpoint:
+    return find_checkpoint(CheckpointId(str(folder)))
+
+
+def load(folder: Path) -> Classifier:
+    return load_classifier(find(folder), "cpu", "float32")
 
 
 @pytest.fixture(scope="session")

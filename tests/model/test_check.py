@@ -25,7 +25,8 @@ from tasks.errors import ConfigurationError
 from tasks.model import CheckpointId
 from tasks.model.activation import activation_of, probabilities
 from tasks.model.checkpoint import find_checkpoint
-from tasks.model.classifier import Classifier, load_classifier
+from tasks.model.classifier import Classifier
+from tasks.model.loading import load_classifier
 from tests.model.conftest import TINY_WAV2VEC2, noises
 from tests.model.standin.configuration_standin import StandinConfig
 from tests.model.standin.feature_extraction_standin import StandinFeatureExtractor
@@ -154,7 +155,7 @@ def test_sigmoids_of_a_model_that_does_not_say_so_are_told(
     ("outputs", "said"),
     [
         ("nan", "answers a plain sound with NaN or infinity, in float32"),
-        ("frames", "gives 1 x 1 x 12 numbers for a clip, where one is due for each of its 12"),
+        ("frames", "gives 1 x 1 x 12 numbers for a clip, not one for each of its 12"),
         ("fault", r"fails on a clip: TypeError: forward\(\) got an unexpected argument"),
     ],
 )

@@ -1,7 +1,5 @@
-"""The classifier: found by name, loaded once, the same answer in every batch."""
+"""The classifier: the same answer in every batch, and for every thread."""
 
-import json
-import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,26 +17,17 @@ from transformers import (
 from tasks.audio.clip import Clip, make_clip
 from tasks.audio.decode import decode
 from tasks.audio.window import Window
-from tasks.errors import ConfigurationError
-from tasks.model import Checkpoint, CheckpointId, Dtype
+from tasks.model import Dtype
 from tasks.model.batch import Batch, Sound
-from tasks.model.checkpoint import find_checkpoint
-from tasks.model.classifier import Classifier, load_classifier
+from tasks.model.classifier import Classifier
 from tasks.model.features import samples_for
-from tests.model.conftest import TINY_WAV2VEC2, MakeCheckpoint, noises
+from tasks.model.loading import load_classifier
+from tests.model.conftest import TINY_WAV2VEC2, MakeCheckpoint, find, load, noises
 
 DEMO = Path(__file__).parents[2] / "demo"
 
 # Of logits, for a model whose logits have a standard deviation of 0.5.
 BFLOAT16_TOLERANCE = 0.03
-
-
-def find(folder: Path) -> Checkpoint:
-    return find_checkpoint(CheckpointId(str(folder)))
-
-
-def load(folder: Path) -> Classifier:
-    return load_classifier(find(folder), "cpu", "float32")
 
 
 def tops(
@@ -47,12 +36,6 @@ def tops(
     """The row of the top label of each clip."""
     answers = classifier.predict(clips, batch_size)
     return [None if logits is None else int(logits.argmax()) for logits in answers]
-
-
-def test_rate_window_and_labels_come_from_the_checkpoint(checkpoint_folder: Path) -> None:
-    checkpoint = find(checkpoint_folder)
-    assert (checkpoint.sampling_rate, checkpoint.num_samples) == (16_000, samples_for(128))
-    assert checkpoint.labels == ("Speech", "Music", "Noise")
 
 
 def test_logits_are_those_of_transformers(checkpoint_folder: Path) -> None:
@@ -65,29 +48,6 @@ def test_logits_are_those_of_transformers(checkpoint_folder: Path) -> None:
     classifier = load(checkpoint_folder)
     torch.testing.assert_close(classifier.logits(clips), expected, atol=5e-3, rtol=0)
     assert tops(classifier, clips) == expected.argmax(-1).tolist()
-
-
-def test_attention_is_sdpa(checkpoint_folder: Path) -> None:
-    assert load(checkpoint_folder).model.config._attn_implementation == "sdpa"
-
-
-def test_a_process_loads_a_checkpoint_once(checkpoint_folder: Path) -> None:
-    assert load(checkpoint_folder) is load(checkpoint_folder)
-
-
-def test_a_checkpoint_trained_again_in_place_is_another_one(
-    make_checkpoint: MakeCheckpoint, tmp_path: Path
-) -> None:
-    shutil.copytree(make_checkpoint(seed=1), tmp_path, dirs_exist_ok=True)
-    before = find(tmp_path).fingerprint
-    assert find(tmp_path).fingerprint == before
-    shutil.copytree(make_checkpoint(seed=2), tmp_path, dirs_exist_ok=True)
-    assert find(tmp_path).fingerprint != before
-
-
-def test_a_half_precision_checkpoint_computes_in_float32(make_checkpoint: MakeCheckpoint) -> None:
-    classifier = load(make_checkpoint(dtype=torch.float16))
-    assert classifier.logits(noises(9_000)).dtype == torch.float32
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint_folder: Path) -> None:
@@ -135,23 +95,6 @@ def test_any_other_extractor_is_called_as_it_is(tmp_path: Path) -> None:
         torch.testing.assert_close(
             classifier.logits(clips), torch.stack(expected), atol=1e-4, rtol=0
         )
-
-
-def test_weights_that_are_missing_are_not_made_up(checkpoint_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(checkpoint_folder, tmp_path, dirs_exist_ok=True)
-    model: Any = ASTForAudioClassification.from_pretrained(checkpoint_folder)
-    model.base_model.save_pretrained(tmp_path)
-    with pytest.raises(ConfigurationError, match="not an audio classifier"):
-        load(tmp_path)
-
-
-def test_weights_that_are_nan_are_refused(make_checkpoint: MakeCheckpoint) -> None:
-    folder = make_checkpoint()
-    model: Any = ASTForAudioClassification.from_pretrained(folder)
-    model.classifier.dense.bias.data[0] = float("nan")
-    model.save_pretrained(folder)
-    with pytest.raises(ConfigurationError, match="NaN"):
-        load(folder)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -233,30 +176,3 @@ def test_bfloat16_gives_the_labels_of_float32() -> None:
     exact = tops(load_classifier(checkpoint, "cpu", "float32"), clips)
     assert len(set(exact)) > 4
     assert tops(load_classifier(checkpoint, "cpu", "bfloat16"), clips) == exact
-
-
-def test_a_folder_without_a_model(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"The model in the folder .* could not be loaded"):
-        find(tmp_path)
-
-
-def test_a_hub_model_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ConfigurationError) as caught:
-        find_checkpoint(CheckpointId("nobody/no-such-model"))
-    assert "nobody/no-such-model" in str(caught.value)
-    assert "hf download nobody/no-such-model --local-dir" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_remote_code_is_not_run_unless_allowed(checkpoint_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(checkpoint_folder, tmp_path, dirs_exist_ok=True)
-    ran = tmp_path / "ran"
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["model_type"] = "their-own"
-    config["auto_map"] = {"AutoConfig": "theirs.TheirConfig"}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "theirs.py").write_text(f"open({str(ran)!r}, 'w')\n")
-    with pytest.raises(ConfigurationError, match="trust-remote-code"):
-        find(tmp_path)
-    assert not ran.exists()

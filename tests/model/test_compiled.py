@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from tasks.model import Dtype
-from tasks.model.classifier import Classifier, load_classifier
+from tasks.model.classifier import Classifier
 from tasks.model.features import samples_for
+from tasks.model.loading import load_classifier
 from tests import needs
 from tests.model.conftest import MakeCheckpoint, noises
 from tests.model.test_classifier import BFLOAT16_TOLERANCE, find, tops
@@ -110,7 +111,7 @@ def test_compiled_answers_are_the_same(
 def test_without_a_compiler_it_says_so_and_answers(checkpoint_folder: Path) -> None:
     program = """
 import sys
-from tasks.model.classifier import load_classifier
+from tasks.model.loading import load_classifier
 from tests.model.conftest import noises
 from tests.model.test_classifier import find
 from pathlib import Path

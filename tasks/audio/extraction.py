@@ -1,7 +1,7 @@
-"""Hear as much of a video as was asked for: one clip for each window.
+"""Extract as much of a video as was requested: one clip for each window.
 
-The first window is decoded as if it were all (:mod:`tasks.audio.decode`), and decides whether
-there is sound. What lies behind it is read by :class:`tasks.audio.seeking.Reader`.
+The first window is decoded as if it were the only one (:mod:`tasks.audio.decode`), which decides
+whether there is sound. The windows after it are read by :class:`tasks.audio.seeking.Reader`.
 """
 
 from collections import deque
@@ -19,34 +19,35 @@ from tasks.audio.seeking import Reader, Timed
 from tasks.audio.statistics import Statistics
 from tasks.audio.window import FRAME_SECONDS, Segment, Window, Windows, spread
 
-Heard = tuple[float, Clip]
-"""The start of a window, in seconds from that of the video, and its clip."""
+TimedClip = tuple[float, Clip]
+"""The start of a window, in seconds from the start of the video, and its clip."""
 
 
-class Told(NamedTuple):
-    """Notes about a video for a person, once all requested windows are decoded.
+class Remarks(NamedTuple):
+    """Remarks on a video for a person, once all requested windows are decoded.
 
     Attributes:
-        notes: of its sound; None when all is well.
-        read_through: FFmpeg's name of its format, where that has nothing to seek by.
+        notes: on its sound, or None.
+        read_through: FFmpeg's name of its format, if that offers no way to seek, so that all of the
+            file was read.
     """
 
     notes: str | None = None
     read_through: str | None = None
 
 
-def hear(
+def extract_clips(
     file: Readable,
     window: Window,
     windows: Windows,
     alive: Callable[[], None] = lambda: None,
     only_at: float | None = None,
-) -> Generator[Heard, None, Told]:
+) -> Generator[TimedClip, None, Remarks]:
     """Yield a clip for each window, in order; none when the video has no sound.
 
     Args:
-        alive: called while a long video is read without a clip.
-        only_at: gives the one of the windows that starts there, in seconds.
+        alive: called for each packet after the first window, since the next clip may take long.
+        only_at: yield only the window that starts there, in seconds.
 
     Raises:
         VideoError, MemoryError: as :func:`tasks.audio.decode.decode`.
@@ -55,25 +56,25 @@ def hear(
     clip = make_clip(decoded.segments, window)
     found = decoded.found
     if clip.is_empty or found is None:
-        return Told(decoded.notes)
+        return Remarks(decoded.notes)
     start = max(0.0, (found.statistics.first_time or 0.0) - found.zero)
     more = found.statistics.decoded_seconds >= window.seconds + MARGIN_SECONDS
     at_start = windows in ("start", 1) if only_at is None else only_at <= start + MARGIN_SECONDS
     if at_start or not more:
         yield start, clip
-        return Told(decoded.notes)
-    decoded.segments.clear()  # a long video is on its way
+        return Remarks(decoded.notes)
+    decoded.segments.clear()  # the memory is needed for the rest
     with Reader(file, found, alive) as reader:
         rest = _Rest(file, reader, window, found)
         if only_at is not None:
             yield from rest.at(only_at + reader.zero)
-            return Told()
+            return Remarks()
         yield start, clip
         if windows == "all":
             yield from rest.all()
-            return Told(rest.notes())
+            return Remarks(rest.notes())
         yield from rest.spread(int(windows))
-        return Told(rest.notes(), None if reader.can_seek else reader.format)
+        return Remarks(rest.notes(), None if reader.can_seek else reader.format)
 
 
 @dataclass
@@ -81,7 +82,7 @@ class _Stretch:
     """Frames in order, as many as a window needs.
 
     Attributes:
-        start: of the window; the first frame may begin before it.
+        start: of the window, in seconds; the first frame may begin before it.
     """
 
     start: float
@@ -92,11 +93,11 @@ class _Stretch:
             self.frames.append(timed)
 
     def seconds(self) -> float:
-        """Return the seconds of sound from the start on."""
+        """Return how many seconds of sound there are from the start on."""
         return sum(max(0.0, _end(one) - max(one[0], self.start)) for one in self.frames)
 
     def after(self, seconds: float) -> float:
-        """Tell when so many seconds of sound from the start on are over."""
+        """Return the time at which ``seconds`` of sound have been played since the start."""
         for one in self.frames:
             begin = max(one[0], self.start)
             if _end(one) - begin >= seconds:
@@ -105,12 +106,12 @@ class _Stretch:
         return self.start
 
     def clip(self, window: Window) -> Clip:
-        """Mix, resample, quantise."""
+        """Mix, resample and quantise the frames."""
         if not self.frames:
             return make_clip([], window)
         lead = max(0.0, self.start - self.frames[0][0])
         segments: list[Segment] = []
-        # The frames hold what the model hears and, of the first and the last one, a little more.
+        # The frames hold the window and, in the first and the last one, a little more.
         longest = sum(_end(one) - one[0] for one in self.frames)
         frames = (frame for _, frame in self.frames)
         for rate, names, planar in collect(frames, longest):
@@ -125,7 +126,7 @@ def _end(timed: Timed) -> float:
 
 
 class _Rest:
-    """The windows behind the first."""
+    """The windows after the first."""
 
     def __init__(self, file: Readable, reader: Reader, window: Window, found: Found) -> None:
         self._file, self._reader, self._window, self._found = file, reader, window, found
@@ -134,14 +135,14 @@ class _Rest:
         self._end: float | None = None
         self._lost = 0
 
-    def spread(self, count: int) -> Iterator[Heard]:
+    def spread(self, count: int) -> Iterator[TimedClip]:
         """Yield windows spread over the video, the last one ending where its sound ends."""
         self._end = self._reader.end()
         starts = spread(self._reader.start, self._end, self._window.seconds, count)
         for start in starts[1:]:
             yield from self.at(start)
 
-    def all(self) -> Iterator[Heard]:
+    def all(self) -> Iterator[TimedClip]:
         """Yield the windows one after another; the last one ends where the sound ends."""
         seconds = self._window.seconds
         start = self._reader.start + seconds + self._found.statistics.gap_seconds
@@ -161,13 +162,13 @@ class _Rest:
             self._reader.statistics = Statistics()
         self._total.add(self._reader.statistics)
         if self._end is not None and stretch.seconds() >= FRAME_SECONDS:
-            # Decoded once more, and counted already.
+            # Decoded a second time: its frames are counted already.
             total, self._total = self._total, Statistics()
             yield from self.at(self._end - seconds)
             self._total = total
 
     def notes(self) -> str | None:
-        """Say what a person should know."""
+        """Return remarks on the sound for a person, or None."""
         notes = self._total.notes()
         stated, end = self._reader.stated_end, self._end
         early = stated is not None and end is not None and end < stated - GRACE_SECONDS
@@ -177,7 +178,7 @@ class _Rest:
             notes.append(f"{self._lost} windows left out, in which nothing could be decoded")
         return "; ".join(notes + self._found.notes) or None
 
-    def at(self, start: float) -> Iterator[Heard]:
+    def at(self, start: float) -> Iterator[TimedClip]:
         """Yield the window at the timestamp ``start``, in seconds."""
         stretch, seconds = _Stretch(start), self._window.seconds + MARGIN_SECONDS
         self._reader.statistics = Statistics()
@@ -189,7 +190,8 @@ class _Rest:
                 break
         yield from self._result(stretch)
 
-    def _result(self, stretch: _Stretch) -> Iterator[Heard]:
+    def _result(self, stretch: _Stretch) -> Iterator[TimedClip]:
+        """Yield the clip of a window, if anything in it could be decoded."""
         statistics = self._reader.statistics
         self._total.add(statistics)
         clip = stretch.clip(self._window)
