@@ -63,7 +63,7 @@ class Cache:
     Attributes:
         fs: the file system of the folder.
         root: the folder's path there.
-        trouble: why an entry could not be written, of the last such entry; None at first.
+        trouble: why the last entry that failed to be written did so; None if none failed.
     """
 
     def __init__(self, url: str, keep: Keep = "auto") -> None:

@@ -34,7 +34,7 @@ class LocalExecutor:
         self._started, self._computes_on = time.monotonic(), tagger.computes_on
         if tagger.compile_model:
             self._loads = "its weights and compilation"
-        tagger.start_loading()  # the first unit is extracted meanwhile
+        tagger.start_loading()  # while the first unit is extracted
 
     def unit_size(self, tagger: Tagger, videos: int) -> int:
         return unit_size(tagger.device, tagger.windows)

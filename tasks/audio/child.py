@@ -100,7 +100,7 @@ class Child:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._log):
             if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # by a request that it never read
+                with contextlib.suppress(BrokenPipeError):  # the child has not read its request
                     stream.close()
 
     def _exit_error(self) -> VideoError | ConfigurationError:

@@ -26,7 +26,7 @@ _TYPES: dict[str, tuple[np.dtype[np.generic], float]] = {
     "flt": (np.dtype("f4"), 1.0),
     "dbl": (np.dtype("f8"), 1.0),
 }
-# PyAV 18.1 looks for the end of a frame's planes behind the eight that FFmpeg has room for.
+# With eight planes PyAV 18.1 looks for the end of the list beyond FFmpeg's array of eight pointers.
 _MAX_PLANES = 7
 
 

@@ -37,7 +37,7 @@ Timed = tuple[float, av.AudioFrame]
 PREROLL_SECONDS = 1.0
 # A target at most this far ahead is reached sooner by reading on than by a seek.
 _NEAR_SECONDS = 5.0
-# How long before the target to seek: the second number, if the first seek lands after the target.
+# How long before the target to seek; the second number is for a first seek that lands after it.
 _EARLIER_SECONDS = (0.0, 10.0)
 # How long before the stated end to seek, until a packet is found there.
 _TAILS_SECONDS = (15.0, 60.0, 600.0, 6_000.0)

@@ -31,8 +31,8 @@ class LabelMap:
     Attributes:
         name: the file's name, or that of a map that ships.
         groups: the group of each label; that of ``*`` holds for all labels that are not named.
-            A label whose group is None stays as it is, and so does one that is not named, if
-            there is no ``*``.
+            A label whose group is None keeps its name; so does one that is not named, if there
+            is no ``*``.
     """
 
     name: str
@@ -72,7 +72,7 @@ class LabelMap:
         return hashlib.sha256(content.encode()).hexdigest()[:8]
 
     def group(self, label: str) -> str:
-        """Return the group of a label; the label itself where the map leaves it as it is."""
+        """Return the group of a label; the label itself if the map gives it none."""
         return self.groups.get(label, self.groups.get(_OTHERS)) or label
 
     def check(self, labels: Sequence[str]) -> str | None:

@@ -9,6 +9,9 @@ from tasks.model import Checkpoint, Dtype
 
 _DIGEST_CHARACTERS = 12
 
+# All characters but those that separate the parts, and the one that marks an escape.
+_PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in ";=%")
+
 
 def provenance(
     checkpoint: Checkpoint,
@@ -49,10 +52,6 @@ def parse_provenance(text: str) -> dict[str, str]:
     """
     pairs = (part.split("=", 1) for part in text.split("; "))
     return {key: unquote(value) for key, value in pairs}
-
-
-# Anything but what separates the parts, and what marks an escape.
-_PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in ";=%")
 
 
 def model_name(checkpoint: Checkpoint) -> str:

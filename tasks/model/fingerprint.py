@@ -1,4 +1,4 @@
-"""Compute the fingerprint of a local model, which each machine is asked for before it loads one."""
+"""Compute the fingerprint of a local model: machines compare theirs before they load it."""
 
 import hashlib
 from pathlib import Path

@@ -30,7 +30,8 @@ def load_classifier(
         compile_for: compile the model for batches of this size; None leaves it as it is.
 
     Raises:
-        ConfigurationError: no such device, or the weights are not an audio classifier's.
+        ConfigurationError: there is no such device, or the weights are not those of an audio
+            classifier.
     """
     chosen = choose_device(device)
     with _load_lock:  # lru_cache alone would let two threads load at the same time

@@ -22,8 +22,7 @@ _TIMEOUT_SECONDS = 5.0
 def require_checkpoint(named: CheckpointId) -> None:
     """Refuse a model that certainly does not exist.
 
-    A hub that does not answer proves nothing: such a run may still need no model, if everything is
-    tagged.
+    A hub that does not answer proves nothing: if everything is tagged, the run needs no model.
 
     Raises:
         ConfigurationError: there is no such folder, no such model on the hub, or no such revision.

@@ -100,7 +100,7 @@ def test_labels_that_the_model_has_not_are_told() -> None:
     note = LabelMap("m", {"Speech": "a", "Guitarr": "b"}).check(labels)
     assert note is not None
     assert "names a label that the model does not have: 'Guitarr'; did you mean 'Guitar'?" in note
-    with pytest.raises(ConfigurationError, match=r"no label of the model.*'Speech', 'Guitar'"):
+    with pytest.raises(ConfigurationError, match=r"none of the model's labels.*'Speech', 'Guitar'"):
         LabelMap("m", {"yes": "a", "*": "b"}).check(labels)
 
 

@@ -16,8 +16,8 @@ from tasks.model.classifier import Classifier
 from tasks.model.features import samples_for
 from tasks.model.loading import load_classifier
 from tests import needs
-from tests.model.conftest import MakeCheckpoint, noises
-from tests.model.test_classifier import BFLOAT16_TOLERANCE, find, tops
+from tests.model.conftest import MakeCheckpoint, find, noises
+from tests.model.test_classifier import BFLOAT16_TOLERANCE, tops
 
 pytestmark = pytest.mark.long
 
@@ -112,8 +112,7 @@ def test_without_a_compiler_it_says_so_and_answers(checkpoint_folder: Path) -> N
     program = """
 import sys
 from tasks.model.loading import load_classifier
-from tests.model.conftest import noises
-from tests.model.test_classifier import find
+from tests.model.conftest import find, noises
 from pathlib import Path
 classifier = load_classifier(find(Path(sys.argv[1])), "cpu", "float32", compile_for=4)
 print(classifier.compilation)
