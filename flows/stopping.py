@@ -74,6 +74,6 @@ def _tell_and_end(number: int, run: UUID, tidy: threading.Event) -> None:
 
 
 def _end(number: int) -> None:
-    # They stop, among others, Prefect's temporary server, which would go on forever.
+    # Exit functions stop, among others, Prefect's temporary server, which would go on forever.
     atexit._run_exitfuncs()
     os._exit(128 + number)

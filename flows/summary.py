@@ -186,7 +186,7 @@ class Summary:
 
     @property
     def new(self) -> int:
-        """Samples that failed and had not before."""
+        """Failed samples without the known ones."""
         return self.failed - self.known
 
     def failures_in_words(self) -> str:

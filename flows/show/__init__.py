@@ -1,1 +1,1 @@
-"""What shows a run: its pace while it goes on, then its summary (artifacts, page, terminal)."""
+"""Show a run: its pace while it goes on, then its summary (artifacts, page, terminal)."""

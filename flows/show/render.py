@@ -1,4 +1,4 @@
-"""Tables as HTML for the page, as Markdown for the UI, and as rich prints them on a terminal."""
+"""Render tables: HTML for the page, Markdown for the UI, and rich's tables for the terminal."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The summary on a terminal."""
+"""Print the summary on a terminal."""
 
 from rich.console import Console
 

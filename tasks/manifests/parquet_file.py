@@ -62,8 +62,8 @@ class Spliced(io.RawIOBase):
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn exceptions of the libraries about a file into ManifestErrors; exceptions of the source
-    pass.
+    """Turn exceptions of the libraries about a file into ManifestErrors; pass on exceptions of the
+    source.
 
     Raises:
         ManifestError: the file is damaged, or cannot gain a column.

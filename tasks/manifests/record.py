@@ -1,4 +1,4 @@
-"""Read a :class:`Sample` from a decoded record; all formats use this."""
+"""Read a :class:`Sample` from a decoded record: the part that all formats share."""
 
 from collections.abc import Mapping
 

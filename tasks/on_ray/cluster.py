@@ -73,7 +73,7 @@ class Shares:
 
     @property
     def units_in_flight(self) -> int:
-        """Units at a time: for each tagger one being tagged and one waiting, and the extracted."""
+        """Two for each tagger (one is tagged, one waits), and those that are being extracted."""
         return 2 * self.taggers + self.extractors
 
 
@@ -117,7 +117,7 @@ def _on_cores(machines: Sequence[Machine]) -> Shares:
 
 
 def _unit_cores(default: int, largest: float) -> float:
-    """Return how many cores extract a unit: the user's number, or the default up to ``largest``."""
+    """Return how many cores extract a unit: the user's number, else at most the default."""
     asked = os.environ.get(CORES_VARIABLE)
     if asked is None:
         return min(default, largest)

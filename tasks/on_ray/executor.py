@@ -96,7 +96,7 @@ class RayExecutor:
             named = replace(request.checkpoint, hf_ast=str(folder.absolute()))
             request = replace(request, checkpoint=named)
         self._device, self._machines = request.device, machines()
-        self._lifeline.beat()  # the head was not asked while the manifests were read
+        self._lifeline.beat()  # nothing asked the head while manifests were read
         self._shares = share_out(self._machines, request.device)
         stores = {name: os.environ[name] for name in _STORES if name in os.environ}
         cache = self._cache
@@ -135,7 +135,7 @@ class RayExecutor:
 
     def start(self, tagger: Tagger) -> None:
         shares = self._shares
-        self._lifeline.beat()  # nor since the model was found, if they were read after that
+        self._lifeline.beat()  # manifests may have been read since find()
         self._tagger, self._stored_tagger = tagger, ray.put(tagger)
         # Extraction does not need the feature extractor, which is large.
         self._settings = replace(tagger, checkpoint=replace(tagger.checkpoint, extractor=None))
@@ -209,7 +209,7 @@ class RayExecutor:
         )
 
     def _watch(self) -> None:
-        """Ask for the machines every few seconds: use those that join, note that the head lives."""
+        """Poll the cluster: use machines that join, and note that the head answers."""
         while not self._lifeline.closed:
             with suppress(RayError, TaggingError, OSError):
                 there = machines()

@@ -88,7 +88,7 @@ def result(future: Future[Answer]) -> Answer:
 
 
 def get(reference: "ObjectRef[Answer]") -> Answer:
-    """Wait for what a call returns, inside the cluster."""
+    """Wait for the result of a call, inside the cluster."""
     return result(reference.future())
 
 

@@ -63,7 +63,7 @@ def list_files(pattern: str) -> Listing:
 
 @translated()
 def is_there(url: str) -> bool:
-    """Tell whether a file or folder exists at a URL; False if the store does not let one look."""
+    """Tell whether a file or folder exists at a URL; False if access is refused."""
     fs, path = resolve(url)
     try:
         return bool(fs.exists(path))
