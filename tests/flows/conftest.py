@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 
 DEMO = Path(__file__).parents[2] / "demo"
 DEMO_MODEL = str(DEMO / "model")
@@ -15,6 +14,9 @@ DEMO_MODEL = str(DEMO / "model")
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server with a database of its own, for the whole session."""
+    # Seconds to import, which tests without a server need not pay.
+    from prefect.testing.utilities import prefect_test_harness
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         with prefect_test_harness(server_startup_timeout=300):
