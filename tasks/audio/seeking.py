@@ -98,9 +98,8 @@ class Reader:
     def end(self) -> float:
         """Return when the sound ends: by its last packet or, without a clock, by all its frames."""
         if not self._has_clock:
-            return self.start + sum(
-                frame.samples / frame.sample_rate for _, frame in self.frames(self.start)
-            )
+            frames = (frame for _, frame in self.frames(self.start))
+            return self.start + sum(frame.samples / frame.sample_rate for frame in frames)
         for found in self._seeks_to_the_end() if self.can_seek else ():
             if found and (end := self._read_to_the_end()) is not None:
                 return end
@@ -109,8 +108,7 @@ class Reader:
 
     def _seeks_to_the_end(self) -> Iterator[bool]:
         """Seek to shortly before the end, then further back; yield whether FFmpeg did so."""
-        stated = self.stated_end
-        if stated is not None:
+        if (stated := self.stated_end) is not None:
             for seconds in _TAILS_SECONDS:
                 if seconds < stated - self.start:
                     yield self._seek(stated - seconds)
@@ -137,8 +135,7 @@ class Reader:
                 self._file,
                 exact_edits=found.exact_edits,
                 thorough=found.thorough,
-                # FFmpeg would visit each fragment of an MP4 for it.
-                index=not is_mp4(self._file),
+                index=not is_mp4(self._file),  # FFmpeg would visit each fragment for it
             )
         )
         self.format = format_name(self._container)
