@@ -70,6 +70,7 @@ def test_a_video_is_heard_as_on_a_disk(
     assert far.bytes_read == (folder / "a.mp4").stat().st_size
 
 
+@pytest.mark.long
 def test_what_cannot_be_told_apart_is_not_kept(in_chunks: str, tmp_path: Path) -> None:
     tagger = Tagger.find(TaggerRequest(CheckpointId(DEMO_MODEL), "mix", "cpu", "float32", 2))
     url, cache = f"{in_chunks}/a.mp4", Cache(str(tmp_path))

@@ -78,6 +78,7 @@ def test_something_else_listens_there() -> None:
         assert f"There is no Ray cluster at {address}" in refusal(address)
 
 
+@pytest.mark.long
 def test_what_listens_there_says_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         said = refusal(f"127.0.0.1:{silent.getsockname()[1]}")

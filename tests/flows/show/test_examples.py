@@ -48,6 +48,7 @@ def test_a_rare_tag_has_fewer() -> None:
     assert [urls(some) for _, _, some in examples.frequent()] == [["a"]]
 
 
+@pytest.mark.long
 def test_each_video_of_a_tag_has_the_same_chance() -> None:
     picked: Counter[int] = Counter()
     for run in range(500):

@@ -26,6 +26,8 @@ from tests.flows.show.test_sound import decoded, tone
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.long  # librosa, which draws the spectrograms, takes seconds to import
+
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 LABELS = ("Speech", "Music", "<b>Beep & co</b>")
 
