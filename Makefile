@@ -42,8 +42,9 @@ fast: .venv/installed
 coverage: .venv/installed
 	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --numprocesses=auto --cov --cov-report=term --no-cov-on-fail $(FAST)
 
+# Two at a time: more would start more servers than a laptop likes.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 # Mutated media and manifests: make fuzz FUZZ=10000
 FUZZ ?= 1000

@@ -43,8 +43,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return bool(_MARKED.search(collection_path.read_text())) or None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server, and keep in one process what shares its fixtures."""
     for item in items:
+        file = item.nodeid.partition("::")[0]
+        # Two clusters at a time would find each other.
+        item.add_marker(pytest.mark.xdist_group("ray" if "/on_ray/" in file else file))
         asked_later = "[s3" in item.name  # a parameter that becomes a fixture
         if asked_later or _SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
