@@ -43,7 +43,7 @@ _MISSING = {"", "null", "NULL", "NaN", "nan", "NA", "<NA>", "N/A", "#N/A", "None
 
 
 _SWALLOWS = (
-    "has a cell that begins with a quote and spans several lines, each like a row:"
+    "has a cell that begins with a quote and spans several lines, each of which looks like a row:"
     " quote the cell, and double the quotes in it"
 )
 
