@@ -33,7 +33,7 @@ _SERVERS = {"s3", "s3_server", "prefect_server", "machine", "database", "page"}
 
 
 # A file's own marker: all of its tests have it.
-_MARKED = re.compile(r"^pytestmark = .*mark\.(?:long|slow)\b", re.MULTILINE)
+_MARKED = re.compile(r"^pytestmark = .*mark\.(?:long|slow|server)\b", re.MULTILINE)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -22,6 +22,8 @@ from tests.audio.media import tone, write_media
 from tests.flows.conftest import DEMO_MODEL
 from tests.web import serving
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -70,7 +72,6 @@ def test_a_video_is_heard_as_on_a_disk(
     assert far.bytes_read == (folder / "a.mp4").stat().st_size
 
 
-@pytest.mark.long
 def test_what_cannot_be_told_apart_is_not_kept(in_chunks: str, tmp_path: Path) -> None:
     tagger = Tagger.find(TaggerRequest(CheckpointId(DEMO_MODEL), "mix", "cpu", "float32", 2))
     url, cache = f"{in_chunks}/a.mp4", Cache(str(tmp_path))

@@ -160,6 +160,7 @@ class TestRclone(S3Contract):
         assert self.names(base) == ["a", "b"]
 
 
+@pytest.mark.server
 class TestWeb(ReadContract):
     """A plain web server: read only, and without listings."""
 

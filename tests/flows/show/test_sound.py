@@ -62,6 +62,7 @@ def test_the_shortest_and_the_loudest_clip() -> None:
     assert np.abs(decoded(encode(clip_of(loud)))).max() < 1.5
 
 
+@pytest.mark.long  # to import librosa takes seconds
 def test_a_tone_is_a_line_at_its_height() -> None:
     rows = [image(spectrogram(clip_of(tone(hertz, 2)))).sum(-1).mean(1) for hertz in (300, 3_000)]
     low, high = [int(row.argmax()) for row in rows]
@@ -69,6 +70,7 @@ def test_a_tone_is_a_line_at_its_height() -> None:
     assert low > high + MEL_BINS // 3  # rows are counted from the top
 
 
+@pytest.mark.long  # to import librosa takes seconds
 def test_time_runs_to_the_right() -> None:
     late = np.concatenate([np.zeros(16_000), tone(1_000, 1)])
     columns = image(spectrogram(clip_of(late))).sum(-1).mean(0)
@@ -76,5 +78,6 @@ def test_time_runs_to_the_right() -> None:
     assert columns[30:].mean() > 5 * columns[:20].mean()
 
 
+@pytest.mark.long  # to import librosa takes seconds
 def test_silence_is_dark() -> None:
     assert image(spectrogram(clip_of(np.zeros(16_000)))).max() < 10
