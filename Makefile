@@ -63,8 +63,8 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
-# What needs neither a GPU nor Ray.
-BENCHMARKS := extraction windows model flow orchestration listing manifests s3_reading \
+# What needs neither a GPU nor Ray. windows.py, which makes ten hours of media, is run by itself.
+BENCHMARKS := extraction model flow orchestration listing manifests s3_reading \
 	"peers --videos 8 --longest 60"
 
 bench: .venv/installed
