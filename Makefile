@@ -1,5 +1,5 @@
 # make demo   the main job, offline: tags the demo videos with the demo model and shows the result
-# make check  what a change must pass before it is shared: half a minute, starts no server
+# make check  what a change must pass before it is shared: a minute at most, starts no server
 # make test   all tests
 # All set up everything they need in .venv first.
 

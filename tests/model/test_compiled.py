@@ -84,9 +84,15 @@ def test_halves_of_a_batch_that_does_not_fit_have_the_same_size(
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_compiled_answers_are_the_same(
-    make_checkpoint: MakeCheckpoint, dtype: Dtype, caplog: pytest.LogCaptureFixture
+    make_checkpoint: MakeCheckpoint,
+    dtype: Dtype,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     needs.program("g++")
+    shared = tmp_path / "shared"
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(shared))
     labels = tuple(f"label {row}" for row in range(50))
     folder = make_checkpoint(labels=labels, num_hidden_layers=1)
     clips = noises(*CLIPS)
@@ -97,6 +103,7 @@ def test_compiled_answers_are_the_same(
     assert begun.startswith("compiling the model for batches of 4")
     assert done.startswith("compiled the model in ")
     assert classifier.compilation == done
+    assert not [*shared.rglob("*")], "nor are pickles of others loaded from there"
     with torch.compiler.set_stance("fail_on_recompile"):
         compiled = classifier.logits(clips)
         alone = torch.cat([classifier.logits([clip]) for clip in clips])
