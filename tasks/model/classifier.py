@@ -83,11 +83,7 @@ class Classifier:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     def compile(self, batch_size: int) -> None:
-        """Compile the model for batches of this size, and log the outcome.
-
-        It compiles on the calling thread, which may be a daemon: then the process can end without
-        waiting for it.
-        """
+        """Compile the model for batches of this size, on the calling thread; log the outcome."""
         if self._features is None or self.model.config.model_type != AST:
             self.compilation = f"the model is not compiled: only models of the type {AST} are"
             log.warning("%s", self.compilation)

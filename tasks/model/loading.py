@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from concurrent.futures import Future
 
 import torch
 from transformers import AutoModelForAudioClassification
@@ -55,8 +56,29 @@ class _Key:
 def _load(
     key: _Key, device: torch.device, dtype: torch.dtype, compile_for: int | None
 ) -> Classifier:
+    """Load on a thread that ends, and with it the OpenMP threads that PyTorch starts for it.
+
+    If they lived on, there would be more of them than cores; OpenMP's threads then sleep between
+    any two operations, and a small model takes twice as long.
+    """
+    loaded: Future[Classifier] = Future()
+
+    def load() -> None:
+        try:
+            loaded.set_result(_load_weights(key.checkpoint, device, dtype, compile_for))
+        except BaseException as error:  # noqa: BLE001 - raised by the caller
+            loaded.set_exception(error)
+
+    # A daemon: a process that is stopped does not wait for a model that compiles.
+    threading.Thread(target=load, name="load model", daemon=True).start()
+    return loaded.result()
+
+
+def _load_weights(
+    checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, compile_for: int | None
+) -> Classifier:
     """Load the weights, and refuse them if some are missing or not finite; check the model."""
-    named = key.checkpoint.named
+    named = checkpoint.named
     with explained(named):
         # transformers uses SDPA attention by itself wherever the model has it.
         model, info = AutoModelForAudioClassification.from_pretrained(
@@ -73,7 +95,7 @@ def _load(
             raise ConfigurationError(
                 f"{named.hf_ast} has weights that are NaN or infinite: {name}."
             )
-    classifier = Classifier(model, key.checkpoint, device, dtype)
+    classifier = Classifier(model, checkpoint, device, dtype)
     if model.config.model_type != AST:
         check(classifier)
     if compile_for:

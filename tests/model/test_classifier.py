@@ -1,5 +1,7 @@
 """The classifier: the same answer in every batch, and for every thread."""
 
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +24,7 @@ from tasks.model.batch import Batch, Sound
 from tasks.model.classifier import Classifier
 from tasks.model.features import samples_for
 from tasks.model.loading import load_classifier
+from tests import needs
 from tests.model.conftest import TINY_WAV2VEC2, MakeCheckpoint, find, load, noises
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -176,3 +179,30 @@ def test_bfloat16_gives_the_labels_of_float32() -> None:
     exact = tops(load_classifier(checkpoint, "cpu", "float32"), clips)
     assert len(set(exact)) > 4
     assert tops(load_classifier(checkpoint, "cpu", "bfloat16"), clips) == exact
+
+
+def test_only_one_thread_makes_pytorch_start_threads(ast_base_width: Path) -> None:
+    """More of them than cores would sleep between any two operations."""
+    if sys.platform != "linux":
+        needs.missing("threads are counted in /proc")
+    program = """
+import os, sys, threading
+from pathlib import Path
+import torch
+from tasks.model.loading import load_classifier
+from tests.model.conftest import find, noises
+torch.set_num_threads(4)
+def native():
+    return len(os.listdir("/proc/self/task")) - threading.active_count()
+before = native()
+classifier = load_classifier(find(Path(sys.argv[1])), "cpu", "float32")
+clips = noises(100_000, 160_000)
+for caller in [threading.Thread(target=lambda: list(classifier.predict(clips))) for _ in range(2)]:
+    caller.start()
+    caller.join()
+list(classifier.predict(clips))
+print(native() - before)
+"""
+    command = [sys.executable, "-c", program, str(ast_base_width)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert int(done.stdout) == 4 - 1, "those of the thread that computes, which is the fourth"
