@@ -1,5 +1,5 @@
 # make demo   the main job, offline: tags the demo videos with the demo model and shows the result
-# make check  what a change must pass before it is shared: a minute at most, starts no server
+# make check  what a change must pass before it is shared: half a minute, starts no server
 # make test   all tests
 # All set up everything they need in .venv first.
 
@@ -64,8 +64,8 @@ types: .venv/installed
 	$(BIN)/mypy
 
 # What needs neither a GPU nor Ray. windows.py, which makes ten hours of media, is run by itself.
-BENCHMARKS := extraction model flow orchestration listing manifests s3_reading \
-	"peers --videos 8 --longest 60"
+BENCHMARKS := extraction model flow "orchestration --units 50" listing "manifests --megabytes 200" \
+	s3_reading "peers --videos 8 --longest 60"
 
 bench: .venv/installed
 	@for name in $(BENCHMARKS); do \

@@ -1,6 +1,7 @@
 """The same videos through us and through two peers: ``python benchmarks/peers.py``.
 
-- *flow*: ``python flows/tag.py`` as a user runs it, its start and its server included.
+- *flow*: ``python flows/tag.py`` as a user runs it, its start and its server included; also in
+  float32, which is what it takes on a CPU without instructions for bfloat16.
 - *pipeline*: ``audio-classification`` of transformers. Without torchcodec it reads no MP4, so that
   FFmpeg makes a WAV of each video first.
 - *loop*: what data-juicer's ``video_tagging_from_audio_mapper`` does, written from its description:
@@ -23,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -97,13 +99,14 @@ def save_checkpoint(folder: Path, **sizes: Any) -> None:
 Answers = dict[str, str]
 
 
-def run_flow(videos: list[str], model: str) -> Answers:
+def run_flow(videos: list[str], model: str, dtype: str = "auto") -> Answers:
     """Tag by the flow, with nothing cached."""
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "manifest.jsonl"
         manifest.write_text("".join(json.dumps({"videos": [path]}) + "\n" for path in videos))
         command = [sys.executable, str(ROOT / "flows" / "tag.py"), str(manifest)]
-        subprocess.run([*command, "--hf-ast", model, "--no-cache"], stdout=sys.stderr, check=False)
+        command += ["--hf-ast", model, "--dtype", dtype, "--no-cache"]
+        subprocess.run(command, stdout=sys.stderr, check=False)
         samples = [json.loads(line) for line in manifest.open()]
     return {sample["videos"][0]: sample["video_audio_tags"][0] for sample in samples}
 
@@ -149,6 +152,7 @@ def run_loop(videos: list[str], model: str) -> Answers:
 
 PEERS: dict[str, Callable[[list[str], str], Answers]] = {
     "flow": run_flow,
+    "flow, float32": partial(run_flow, dtype="float32"),
     "pipeline": run_pipeline,
     "loop": run_loop,
 }
@@ -224,13 +228,13 @@ def compare(count: int, longest: float, **sizes: Any) -> dict[str, Measured]:
         save_checkpoint(model, **sizes)
         truth = write_videos(folder, count, longest)
         print(f"{count} videos of {SHORTEST} s to {longest:.0f} s")
-        print(f"{'':10}{'wall s':>9}{'CPU s':>9}{'peak MB':>9}{'videos/s':>10}{'right':>7}")
+        print(f"{'':14}{'wall s':>9}{'CPU s':>9}{'peak MB':>9}{'videos/s':>10}{'right':>7}")
         results = {}
         for peer in PEERS:
             results[peer] = one = measure(peer, list(truth), model)
             right = sum(one.answers[path] == label for path, label in truth.items())
             print(
-                f"{peer:10}{one.wall:9.1f}{one.cpu:9.1f}{one.memory / 1e6:9.0f}"
+                f"{peer:14}{one.wall:9.1f}{one.cpu:9.1f}{one.memory / 1e6:9.0f}"
                 f"{count / one.wall:10.2f}{right:7}",
                 flush=True,
             )

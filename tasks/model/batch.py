@@ -61,12 +61,9 @@ class Batch:
         """
         lengths = [min(len(clip.samples), max_samples) for clip in clips]
         pinned = device.type == "cuda"
-        # Filled by numpy: PyTorch would start OpenMP threads for the calling thread too (see
-        # tasks/model/loading.py).
-        samples = torch.empty(len(clips), max(lengths), dtype=torch.int16, pin_memory=pinned)
+        samples = torch.zeros(len(clips), max(lengths), dtype=torch.int16, pin_memory=pinned)
         for row, clip, length in zip(samples.numpy(), clips, lengths, strict=True):
             row[:length] = clip.samples[:length]
-            row[length:] = 0
         scales = [clip.peak / FULL_SCALE for clip in clips]
         return cls(
             samples,

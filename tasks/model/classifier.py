@@ -2,13 +2,13 @@
 
 How a batch travels::
 
-    calling thread   stack 1   stack 2   stack 3   (waits)
-    model thread               start 1   start 2   start 3
-    copy stream                upload 1  upload 2  upload 3
-    GPU                                  compute 1   compute 2   compute 3
+    calling thread   take 1   take 2   (waits)   take 3
+    model thread              stack 1, start 1   stack 2, start 2   stack 3, start 3
+    copy stream                       upload 1           upload 2           upload 3
+    GPU                                          compute 1          compute 2
 
 On a GPU the model thread only starts the work: nobody waits for the GPU but the calling thread, for
-the logits. On a CPU the model thread computes, while the calling thread stacks the next batch.
+the logits. On a CPU the model thread computes, while the calling thread takes the next clips.
 """
 
 import logging
@@ -79,7 +79,7 @@ class Classifier:
         # Set once memory has run out, or the model is compiled for batches of this size.
         self._max_batch: int | None = None
         # One thread for all callers, so that the caches that PyTorch and OpenMP keep for each
-        # thread exist once, and one batch is computed at a time.
+        # thread, and OpenMP's threads for it, exist once, and one batch is computed at a time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     def compile(self, batch_size: int) -> None:
@@ -113,7 +113,7 @@ class Classifier:
         remaining = iter(clips)
         in_progress: deque[Future[_Answer]] = deque()
         while batch := list(islice(remaining, batch_size or self.batch_size)):
-            in_progress.append(self._thread.submit(self._answer, self._stack(batch)))
+            in_progress.append(self._thread.submit(self._answer, batch))
             if len(in_progress) == _IN_PROGRESS:
                 yield from in_progress.popleft().result().rows()
         for answer in in_progress:
@@ -121,7 +121,7 @@ class Classifier:
 
     def logits(self, clips: Sequence[Sound]) -> torch.Tensor:
         """Return the logits of one batch as float32 on the CPU, shape (clips, labels)."""
-        return self._thread.submit(self._compute, self._stack(clips)).result().cpu()
+        return self._thread.submit(lambda: self._compute(self._stack(clips))).result().cpu()
 
     def _stack(self, clips: Sequence[Sound]) -> Batch | list[Waveform]:
         if self._features is None:
@@ -129,8 +129,8 @@ class Classifier:
         return Batch.stack(clips, self.checkpoint.num_samples, self.device)
 
     @torch.inference_mode()
-    def _answer(self, batch: Batch | list[Waveform]) -> "_Answer":
-        logits = self._compute(batch)
+    def _answer(self, clips: Sequence[Sound]) -> "_Answer":
+        logits = self._compute(self._stack(clips))
         if self.device.type != "cuda":
             return _Answer(logits)
         on_host = torch.empty(logits.shape, pin_memory=True)

@@ -181,6 +181,7 @@ def test_bfloat16_gives_the_labels_of_float32() -> None:
     assert tops(load_classifier(checkpoint, "cpu", "bfloat16"), clips) == exact
 
 
+@pytest.mark.long
 def test_only_one_thread_makes_pytorch_start_threads(ast_base_width: Path) -> None:
     """More of them than cores would sleep between any two operations."""
     if sys.platform != "linux":
@@ -191,7 +192,7 @@ from pathlib import Path
 import torch
 from tasks.model.loading import load_classifier
 from tests.model.conftest import find, noises
-torch.set_num_threads(4)
+torch.set_num_threads(2)
 def native():
     return len(os.listdir("/proc/self/task")) - threading.active_count()
 before = native()
@@ -205,4 +206,4 @@ print(native() - before)
 """
     command = [sys.executable, "-c", program, str(ast_base_width)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert int(done.stdout) == 4 - 1, "those of the thread that computes, which is the fourth"
+    assert int(done.stdout) == 1, "beside the thread that computes"
