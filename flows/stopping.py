@@ -3,6 +3,7 @@
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +40,7 @@ def prompt_stop() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for again in _SIGNALS:
             signal.signal(again, signal.SIG_IGN)
+        _start_no_server()
         told = threading.Thread(
             target=context.run, args=(_tell_and_end, number, run, tidy), daemon=True
         )
@@ -71,6 +73,17 @@ def _tell_and_end(number: int, run: UUID, tidy: threading.Event) -> None:
             client.set_flow_run_state(run, Crashed(message=f"The run was stopped by {name}."))
     tidy.wait()
     _end(number)
+
+
+def _start_no_server() -> None:
+    """Let nothing start a temporary server any more.
+
+    Every client of Prefect's starts one if none runs; while a run ends, the next one would come
+    after the exit functions, and go on forever.
+    """
+    # Imported by whoever started one; importing it here would take seconds.
+    if module := sys.modules.get("prefect.server.api.server"):
+        module.SubprocessASGIServer.start = lambda *_: None
 
 
 def _end(number: int) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def start(prefect_server: None, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Starts runs that take long, each in a folder of its own."""
     runs: list[Run] = []
 
-    def run(*options: str) -> Run:
+    def run(*options: str, temporary_server: bool = False) -> Run:
         folder = tmp_path / str(len(runs))
         (folder / "tmp").mkdir(parents=True)
         names = [f"{number}.mp4" for number in range(300)]
@@ -69,8 +70,9 @@ def start(prefect_server: None, tmp_path: Path) -> Iterator[Callable[..., Run]]:
             (folder / name).write_bytes((DEMO / "videos" / "beeps.mp4").read_bytes())
         write_manifest(folder / "m.jsonl", [{"videos": [name]} for name in names])
         environment = {key: value for key, value in os.environ.items() if "PREFECT" not in key}
+        if not temporary_server:
+            environment["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         environment |= {
-            "PREFECT_API_URL": str(PREFECT_API_URL.value()),
             "PREFECT_HOME": str(tmp_path / "prefect"),
             "TMPDIR": str(folder / "tmp"),
             "XDG_CACHE_HOME": str(folder / "cache"),
@@ -113,6 +115,23 @@ def test_without_a_cache_nothing_stays_behind(start: Callable[..., Run]) -> None
     run = start("--no-cache")
     stop_once_it_works(run, signal.SIGTERM, 0.1)
     assert not (run.folder / "cache").exists()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_no_temporary_server_goes_on(start: Callable[..., Run], sign: signal.Signals) -> None:
+    run = start("--no-cache", temporary_server=True)
+    wait_for(lambda: any("tasks.audio.worker" in command for command in _commands(run.folder)))
+    run.process.send_signal(sign)
+    assert run.process.wait(timeout=30) in (128 + sign, -sign)
+    wait_for(lambda: not list(_commands(run.folder)))
+
+
+def _commands(folder: Path) -> Iterator[str]:
+    """The commands of the processes whose environment names this folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended, or another user's
+            if os.fsencode(folder) in (process / "environ").read_bytes():
+                yield (process / "cmdline").read_text()
 
 
 @pytest.mark.slow
