@@ -25,7 +25,7 @@ ADDRESS = "TAG_VIDEOS_ALERT_URL"
 BLOCK = "tag-videos-alerts"
 
 _ENDED = {"Completed", "Partial", "Cancelled"}
-_ENDED_BADLY = {"Failed", "TooManyFailures", "Misconfigured", "Crashed", "TimedOut"}
+_ENDED_BADLY = {"Failed", "TooManyFailures", "Misconfigured", "Unfinished", "Crashed", "TimedOut"}
 _NIGHTLY = {"prefect.resource.role": "deployment", "prefect.resource.name": "nightly"}
 # Workers send a heartbeat for each run every 30 s: PREFECT_FLOWS_HEARTBEAT_FREQUENCY.
 _SILENCE = timedelta(seconds=120)

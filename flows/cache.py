@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("action", choices=["show", "prune"])
     parser.add_argument("--cache", metavar="URL", help="default: the folder that the flow uses")
     prunes = "remove entries that were unused for so many days (default 30)"
-    parser.add_argument("--days", type=float, default=30, help=prunes)
+    parser.add_argument("--days", type=_days, default=30, help=prunes)
     options = parser.parse_args(argv)
     console = Console()
     try:
@@ -39,6 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
         return 1
     return 0
+
+
+def _days(text: str) -> float:
+    """Parse a number of days; one below 0 would remove what is used this moment."""
+    if not (days := float(text)) >= 0:
+        raise argparse.ArgumentTypeError("a number of days, 0 or more")
+    return days
 
 
 def by_age(cache: Cache) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from prefect.settings import (
 )
 from rich.console import Console
 
-from flows.outcome import DRY_RUN, Misconfigured, RunFailed, TooManyFailures
+from flows.outcome import DRY_RUN, Misconfigured, RunFailed, TooManyFailures, Unfinished
 from flows.saying import refuse, say
 from flows.show.terminal import show
 from flows.summary import Summary
@@ -30,7 +30,7 @@ from tasks.model.misspelt import require_checkpoint
 from tasks.plan import find_manifests
 from tasks.shown import shown
 
-DONE, INCOMPLETE, TOO_MANY = 0, 1, 3
+DONE, INCOMPLETE, TOO_MANY, UNFINISHED = 0, 1, 3, 4
 
 
 def run(options: dict[str, Any], as_json: bool) -> int:
@@ -129,6 +129,8 @@ def _report(state: State[Any], as_json: bool) -> int:
     match result:
         case TooManyFailures():
             return TOO_MANY
+        case Unfinished():
+            return UNFINISHED
         case Misconfigured():
             return refuse(str(result))
     done = state.name in ("Completed", DRY_RUN) and not facts.get("problems")

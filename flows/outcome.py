@@ -43,6 +43,10 @@ class TooManyFailures(RunFailed):
     """A larger share of the samples or manifests failed than ``max_failure_rate`` allows."""
 
 
+class Unfinished(RunFailed):
+    """The machines that did the work are gone: the next run goes on."""
+
+
 def is_news(record: logging.LogRecord) -> bool:
     """Filter Prefect's log: a worker's run logs each exception with its traceback, but the line
     before already has the message of a RunFailed."""

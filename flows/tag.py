@@ -22,7 +22,7 @@ from pydantic import Field
 
 from flows.executors import start_executor
 from flows.logs import forward_logs
-from flows.outcome import Facts, Misconfigured, final_state
+from flows.outcome import Facts, Misconfigured, Unfinished, final_state
 from flows.run import Run, require_stores, would_tag
 from flows.show.artifacts import ProgressArtifact, publish
 from flows.stopping import prompt_stop
@@ -31,7 +31,7 @@ from flows.temporary import allow_time_to_start
 from flows.variables import named_manifests, text_variable
 from tasks.audio.window import parse_windows
 from tasks.cache import Cache, Keep, default_cache
-from tasks.errors import ConfigurationError
+from tasks.errors import ClusterLost, ConfigurationError
 from tasks.labels import Answer, LabelMap
 from tasks.labels.answer import Aggregate
 from tasks.manifests import Fields, Retag
@@ -207,6 +207,8 @@ def tag_videos(
             run.prune(cache_days)
     except ConfigurationError as error:
         return Misconfigured(str(error), summary.as_dict()).state()
+    except ClusterLost as error:
+        return Unfinished(str(error), summary.as_dict()).state()
     summary.seconds = round(time.monotonic() - started, 3)
     if report:
         run.report(report, final_state(summary, max_failure_rate), with_sound=report_sound == "on")

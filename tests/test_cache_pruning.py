@@ -91,6 +91,8 @@ def test_command_shows_then_prunes(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "longer ago" in shown
     assert "this week" in shown
     assert command.main(["prune", "--cache", str(tmp_path), "--days", "30"]) == 0
+    with pytest.raises(SystemExit):
+        command.main(["prune", "--cache", str(tmp_path), "--days=-1"])
     pruned = capsys.readouterr().out
     assert "removed 1 entries" in pruned
     assert "longer ago" not in pruned

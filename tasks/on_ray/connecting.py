@@ -133,8 +133,8 @@ def _refusal(address: str, said: str) -> str:
         )
     if "InvalidAuthToken" in said:
         return (
-            f"The Ray cluster at {shown(address)} does not accept this machine's token: copy"
-            " ~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN."
+            f"The Ray cluster at {shown(address)} does not accept this machine's token: set"
+            " RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from its head or set RAY_AUTH_TOKEN."
         )
     if "Could not find any running Ray instance" in said:
         return (

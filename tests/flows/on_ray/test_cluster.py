@@ -102,8 +102,8 @@ def test_when_the_head_dies_the_run_says_so_and_the_next_one_goes_on(tmp_path: P
         wait_for(lambda: packs(tmp_path / "cache") >= 1)
         cluster.kill_head()
         said, _ = process.communicate(timeout=120)
-    assert process.returncode == 1, said
-    assert "The head of the Ray cluster has not answered" in said
+    assert process.returncode == 4, said
+    assert "Unfinished: The head of the Ray cluster has not answered" in said
     known = packs(tmp_path / "cache")
     with (
         simulated(nodes=2) as cluster,
