@@ -6,9 +6,11 @@ all of AST-base, and takes ten minutes: compiling takes longer, the more layers 
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
@@ -16,23 +18,36 @@ from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassificati
 from benchmarks.gpu import RandomClip, random_clips
 from tasks.model import Checkpoint, CheckpointId
 from tasks.model.batch import Batch, to_float
+from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier
 from tasks.model.device import choose_dtype
 from tasks.model.features import LogMelFeatures, samples_for
+from tasks.model.loading import load_classifier
 
+ROOT = Path(__file__).parents[1]
 CPU, WINDOW = torch.device("cpu"), samples_for(1024)
 CLIPS, ROUNDS, LAYERS = 4, 5, 2
 
 
-def cpu_seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+def seconds(work: Callable[[], object], rounds: int, clock: Callable[[], float]) -> float:
     """Of one call, the median of some."""
     work()
     times = []
     for _ in range(rounds):
-        start = time.process_time()
+        start = clock()
         work()
-        times.append(time.process_time() - start)
+        times.append(clock() - start)
     return statistics.median(times)
+
+
+def cpu_seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Measure the CPU of one call."""
+    return seconds(work, rounds, time.process_time)
+
+
+def wall_seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Measure the time that one call takes."""
+    return seconds(work, rounds, time.perf_counter)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if choose_dtype("auto", CPU) == "bfloat16":  # elsewhere it takes minutes, and nobody wants it
         dtype = torch.bfloat16
         compare_compiled(Classifier(model.to(dtype), checkpoint, CPU, dtype), clips, rounds)
+    torch.set_num_threads(os.cpu_count() or 1)
+    small = find_checkpoint(CheckpointId(str(ROOT / "demo" / "model")))
+    compare_threads(load_classifier(small, "cpu", "auto"), random_clips(16))
 
 
 def compare_compiled(classifier: Classifier, clips: Sequence[RandomClip], rounds: int) -> None:
@@ -79,6 +97,21 @@ def compare_compiled(classifier: Classifier, clips: Sequence[RandomClip], rounds
     print(
         f"{classifier.dtype}: {as_it_is * 1e3:.0f} ms of CPU a clip, compiled {compiled * 1e3:.0f}:"
         f" {as_it_is / compiled:.2f} times as fast; {classifier.compilation}"
+    )
+
+
+def compare_threads(classifier: Classifier, clips: Sequence[RandomClip]) -> None:
+    """Measure all cores, then the same beside OpenMP threads of a second thread: this one."""
+
+    def measure() -> float:
+        return wall_seconds(lambda: list(classifier.predict(clips))) / len(clips)
+
+    alone = measure()
+    torch.zeros(2**20)  # large enough for PyTorch to start them
+    beside = measure()
+    print(
+        f"small model, all cores: {alone * 1e3:.1f} ms a clip; if PyTorch starts threads for a"
+        f" second thread, {beside / alone:.2f} times as long"
     )
 
 

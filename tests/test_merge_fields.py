@@ -41,7 +41,9 @@ def only(values: dict[str, Any], *names: str) -> dict[str, Any]:
     ("there", "retag", "expected"),
     [
         ({}, False, NEW),
-        (only(OLD, "tags"), False, NEW | only(OLD, "tags")),
+        (only(OLD, "tags"), False, only(OLD, "tags") | only(NEW, "scores", "timeline")),
+        (only(OLD, "scores"), False, only(OLD, "scores") | only(NEW, "tags", "timeline")),
+        (only(OLD, "tags", "scores", "timeline"), False, only(OLD, "tags", "scores", "timeline")),
         (OLD | {"scores": None}, False, OLD | only(NEW, "scores")),
         (only(OLD, "scores", "made by"), False, NEW | only(OLD, "scores", "made by")),
         (OLD, False, OLD),

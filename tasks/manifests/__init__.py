@@ -87,9 +87,15 @@ def to_write(
     sample: Sample, fields: Fields, retag: Retag, provenance: str | None
 ) -> tuple[str, ...]:
     """Return the fields that a run writes to a sample: all of them if it is tagged again, else the
-    missing ones."""
+    missing ones.
+
+    The provenance is written with all the others or not at all: it must not vouch for a value that
+    was there before.
+    """
     again = sample.provenance != provenance if retag == "stale" else retag
-    return fields.written if again else sample.missing
+    if again or len(sample.missing) == len(fields.written):
+        return fields.written
+    return tuple(name for name in sample.missing if name != fields.provenance)
 
 
 Value = str | list[str] | list[list[Score]] | list[list[Span]]

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from tasks.scores import Activation
 
-# How often OpenMP's threads look for the next operation before they sleep. Its default is 14 ms of
-# burnt CPU on recent Intel CPUs, and decoder processes need these cores. Read when torch is loaded.
+# How often a thread of OpenMP's looks for its next operation before it sleeps. libgomp's default is
+# 300,000 times, some milliseconds of a core that the decoder processes need. It is read when torch
+# is loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 

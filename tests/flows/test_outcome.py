@@ -1,8 +1,11 @@
 """The final state of a run: what counts as a failure of this run, and how it is said."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from flows.outcome import TooManyFailures, final_state
+from flows.outcome import RunFailed, TooManyFailures, final_state
 from flows.summary import Summary
 
 
@@ -10,6 +13,15 @@ def said(summary: Summary) -> tuple[str, str]:
     """The state of a run with these counts, and its message without the seconds."""
     state = final_state(summary, 0.1)
     return str(state.name), str(state.message).replace(str(summary), "COUNTS")
+
+
+@pytest.mark.parametrize("kind", RunFailed.__subclasses__())
+def test_readers_and_programs_are_told_of_every_failure(kind: type[RunFailed]) -> None:
+    root = Path(__file__).parents[2]
+    schema = json.loads((root / "flows" / "summary.schema.json").read_text())
+    assert kind.__name__ in schema["properties"]["state"]["enum"]
+    assert f'"{kind.__name__}"' in (root / "deployments" / "alerts.py").read_text()
+    assert f"| `{kind.__name__}` |" in (root / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,8 @@ def test_no_field_is_lost_and_none_is_overwritten(
         kept = [n for n in fields.written if n not in before.missing]
         assert some(holder(after, fields), kept) == some(holder(sample, fields), kept)
     # And then there is nothing left to do, unless all is made again.
-    assert {sample.missing for sample in read(layout.url, now, fields)} == {()}
+    ended = read(layout.url, now, fields)
+    assert {to_write(sample, fields, False, None) for sample in ended} == {()}
     again = written_to(layout.url, now, drawn, fields)
     assert layout.back(again) == [
         nothing_left_out(with_values(s, own, fields)) for s, own in zip(found, drawn, strict=True)
