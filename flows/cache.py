@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.action == "prune":
             console.print(f"removed {prune(cache, options.days)}")
         console.print(shown_url(cache.url), markup=False, highlight=False)
-        entries = by_age(cache)
-        console.print("nothing" if entries.empty else render.terminal(entries))
+        table = by_age(cache)
+        console.print("nothing" if table.empty else render.terminal(table))
     except (ConfigurationError, TransientError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
         return 1
@@ -59,7 +59,7 @@ def by_age(cache: Cache) -> pd.DataFrame:
         total = counted.setdefault((entry.kind, age), [0, 0.0])
         total[0] += 1
         total[1] += entry.size / 1e6
-    rows = [(*key, int(entries), round(size, 1)) for key, (entries, size) in counted.items()]
+    rows = [(*key, int(number), round(size, 1)) for key, (number, size) in counted.items()]
     frame = pd.DataFrame(rows, columns=["kind", "last used", "entries", "MB"])
     order = frame["last used"].map(list(ages).index)
     return frame.assign(order=order).sort_values(["kind", "order"]).drop(columns="order")

@@ -16,8 +16,10 @@ from prefect.settings import (
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
+from prefect.utilities.callables import get_call_parameters
 from rich.console import Console
 
+from flows.executors import require_ray
 from flows.outcome import DRY_RUN, Misconfigured, RunFailed, TooManyFailures, Unfinished
 from flows.saying import refuse, say
 from flows.show.terminal import show
@@ -39,8 +41,8 @@ def run(options: dict[str, Any], as_json: bool) -> int:
         return refuse_run(refusal, as_json)
     if PREFECT_API_URL.value():
         return _report(_run(options), as_json)
-    # Spelling mistakes are reported before a server starts. If one is running, the run reports
-    # them, so that they are recorded there.
+    # Mistakes in the options are reported before a server starts. If one is running, the run
+    # reports them, so that they are recorded there.
     if (state := _misspelt(options)) is not None:
         return _report(state, as_json)
     say("Starting a temporary Prefect server; set PREFECT_API_URL to use one that is running.")
@@ -82,15 +84,18 @@ def _server_refusal() -> str | None:
 
 
 def _misspelt(options: dict[str, Any]) -> State[Any] | None:
-    """Return the final state of a run whose manifests or model do not exist, as far as a quick
-    check can tell; else None."""
-    logging.disable(logging.WARNING)  # the run will list the manifests again, and warn
+    """Return the final state of a run with a wrong option, or whose manifests or model do not
+    exist, as far as a quick check can tell; else None."""
+    logging.disable(logging.ERROR)  # the run will list the manifests again, and warn
     try:
+        tag_videos.validate_parameters(get_call_parameters(tag_videos.fn, (), options))
+        if options.get("ray"):
+            require_ray(options["ray"])
         find_manifests(options["manifests"], options.get("output"), options.get("video_root"))
         if model := options.get("hf_ast"):
             require_checkpoint(CheckpointId(model, options.get("revision")))
-    except ConfigurationError as error:
-        return Misconfigured(str(error), Summary().as_dict()).state()
+    except (ConfigurationError, ParameterTypeError) as error:
+        return Misconfigured(" ".join(str(error).split()), Summary().as_dict()).state()
     except (TaggingError, OSError):
         pass  # the run tries again, and reports what is wrong
     finally:

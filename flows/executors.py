@@ -1,11 +1,14 @@
 """Choose the executor of a run: this process, or a Ray cluster."""
 
+import re
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from tasks.cache import Cache
 from tasks.errors import ConfigurationError
 from tasks.executor import ManagedExecutor
 from tasks.local import LocalExecutor
+from tasks.shown import shown
 
 
 def start_executor(
@@ -23,12 +26,28 @@ def start_executor(
     """
     if ray is None:
         return LocalExecutor(cache)
-    try:
-        from tasks.on_ray import RayExecutor  # an extra of the package, and a second to import
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
+    require_ray(ray)
+    from tasks.on_ray import RayExecutor  # an extra of the package, and a second to import
+
+    return RayExecutor(ray, cache, say)
+
+
+def require_ray(address: str) -> None:
+    """Check that Ray is installed, and that this may be an address of a cluster.
+
+    Raises:
+        ConfigurationError: it is not installed, or no cluster has such an address.
+    """
+    if find_spec("ray") is None:
         raise ConfigurationError(
             "--ray needs Ray, which is not installed: pip install 'video-audio-tags[ray]'"
-        ) from error
-    return RayExecutor(ray, cache, say)
+        )
+    if address.startswith("ray://"):
+        raise ConfigurationError(
+            f"{shown(address)} is an address of Ray Client: run this on a machine of the cluster,"
+            " with --ray auto."
+        )
+    if address not in ("local", "auto") and not re.fullmatch(r"\S+:\d+", address):
+        raise ConfigurationError(
+            f"{shown(address)} is no address of a Ray cluster: use local, auto or HOST:PORT."
+        )

@@ -167,21 +167,21 @@ def tag_videos(
             hf_ast = hf_ast or text_variable("tag_videos_hf_ast") or DEFAULT_CHECKPOINT
             request = TaggerRequest(
                 CheckpointId(hf_ast, revision, trust_remote_code),
-                channels,
-                device,
-                dtype,
-                batch_size,
-                parse_windows(windows),
-                retry_failed,
-                compile_model,
+                channels=channels,
+                device=device,
+                dtype=dtype,
+                batch_size=batch_size,
+                windows=parse_windows(windows),
+                retry_failed=retry_failed,
+                compile_model=compile_model,
             )
             fields = Fields(
-                video_key,
-                tag_field_name,
-                meta_field,
-                scores_field,
-                timeline_field,
-                provenance_field,
+                videos=video_key,
+                tags=tag_field_name,
+                meta=meta_field,
+                scores=scores_field,
+                timeline=timeline_field,
+                provenance=provenance_field,
             )
             groups = LabelMap.load(label_map) if label_map else None
             asked = scores_field is not None, timeline_field is not None
@@ -208,6 +208,7 @@ def tag_videos(
     except ConfigurationError as error:
         return Misconfigured(str(error), summary.as_dict()).state()
     except ClusterLost as error:
+        summary.seconds = round(time.monotonic() - started, 3)
         return Unfinished(str(error), summary.as_dict()).state()
     summary.seconds = round(time.monotonic() - started, 3)
     if report:

@@ -27,7 +27,9 @@ _DIGEST = hashlib.sha256
 _DIGEST_SIZE = _DIGEST().digest_size
 
 _PROBE = "probe"
-_SCORES = "scores-1"
+
+SCORES = "scores-1"
+"""Kind of the entries that hold the scores of videos."""
 
 Keep = Literal["auto", "clips", "tags"]
 
@@ -77,7 +79,7 @@ class Cache:
             ) from error
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.keep: Keep = keep
-        self._packs = Packs(f"{url}/{_SCORES}")
+        self._packs = Packs(f"{url}/{SCORES}")
 
     def keeps_clips(self, windows: Windows) -> bool:
         """Tell whether clips are looked up and kept, when these windows are extracted."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.audio.clip import Clip
 from tasks.audio.window import Channels, Window, Windows
-from tasks.cache import entry_key
+from tasks.cache import SCORES, entry_key
 from tasks.errors import ConfigurationError
 from tasks.identify import Video
 from tasks.model import Checkpoint, CheckpointId, Dtype
@@ -127,7 +127,7 @@ class Tagger:
         The batch size and compilation are not part of it: they change the rounding only.
         """
         extracted = (asdict(video), asdict(self.window), self.windows)
-        return entry_key("scores-1", *extracted, self.checkpoint.fingerprint, self.dtype)
+        return entry_key(SCORES, *extracted, self.checkpoint.fingerprint, self.dtype)
 
     def predict(self, clips: Iterable[Clip]) -> Iterator[NDArray[np.float32] | None]:
         """Yield the logits of each clip, in order; None where they are not all finite."""

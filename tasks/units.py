@@ -9,6 +9,7 @@ whatever serializer the stored record names, pickle included, so that a shared b
 code here. A unit that came out of the cache ends in a state named ``Cached`` all the same.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -25,6 +26,8 @@ from tasks.audio.window import Windows
 from tasks.errors import ConfigurationError, Failure, TransientError
 from tasks.identify import Video
 from tasks.scores import VideoScores
+
+log = logging.getLogger(__name__)
 
 UNITS_IN_FLIGHT = 3
 """One is being tagged, one waits to be tagged, one is being extracted."""
@@ -145,7 +148,7 @@ def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Un
     unreachable = [video for video in failed if video.is_transient]
     if unreachable and task_run.run_count <= RETRIES:
         raise TransientError(
-            f"{len(unreachable)} videos could not be reached: {unreachable[0].reason}"
+            f"{len(unreachable)} of its videos could not be reached: {unreachable[0].reason}"
         )
     name = "Partial" if failed else "Cached" if cached else "Completed"
     message = f"{len(failed)} videos failed" if failed else None
@@ -153,8 +156,12 @@ def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Un
 
 
 def is_transient(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
-    """Tell Prefect whether to retry a task run: only after an error that may pass."""
-    return isinstance(state.result(raise_on_failure=False), TransientError)
+    """Tell Prefect whether to retry a task run: only after an error that may pass. Log the retry,
+    since nothing else is seen of the run while it waits."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, TransientError):
+        log.warning("%s, retry %d of %d: %s", run.name, run.run_count, RETRIES, error)
+    return isinstance(error, TransientError)
 
 
 UNIT_TASK: dict[str, Any] = {

@@ -15,7 +15,7 @@ _MORE_FOLDERS = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reve
 
 
 def program(*names: str) -> str:
-    """Returns the path of the first of these programs that is installed.
+    """Return the path of the first of these programs that is installed.
 
     Args:
         names: one program under its several names.
@@ -28,13 +28,13 @@ def program(*names: str) -> str:
 
 
 def root() -> None:
-    """For tests that give files to other users."""
+    """Require the rights of root, for tests that give files to other users."""
     if os.geteuid() != 0:
         missing("only root may do this")
 
 
 def missing(reason: str) -> NoReturn:
-    """Skips the test, or fails it where everything must be there."""
+    """Skip the test, or fail it where everything must be there."""
     if os.environ.get("REQUIRE_ALL"):
         pytest.fail(f"{reason}, and REQUIRE_ALL is set", pytrace=False)
     pytest.skip(reason)

@@ -13,6 +13,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from tasks import storage
 from tasks.errors import StorageError, TransientError, VideoError
 from tasks.storage import Identity, translated
+from tasks.storage.paths import is_s3
 from tasks.storage.web import is_web, open_seekable
 
 # This size reads the fewest bytes in at most 5 requests: see benchmarks/s3_reading.py, where s3fs's
@@ -161,7 +162,7 @@ def _open(
 ) -> AbstractBufferedFile | IO[bytes]:
     if is_web(fs):
         return open_seekable(fs, path)
-    if identity is None or not hasattr(fs, "call_s3"):
+    if identity is None or not is_s3(fs):
         return fs.open(path, "rb")
     # s3fs would first send a HEAD request for what the run knows already, to read on condition that
     # the object stays the same (If-Match): tell it.

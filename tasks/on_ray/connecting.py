@@ -40,15 +40,6 @@ def connect(address: str) -> None:
     """
     # The user was not asked for consent to Ray's usage statistics.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address.startswith("ray://"):
-        raise ConfigurationError(
-            f"{shown(address)} is an address of Ray Client: run this on a machine of the cluster,"
-            " with --ray auto."
-        )
-    if address not in ("local", "auto") and not re.fullmatch(r"\S+:\d+", address):
-        raise ConfigurationError(
-            f"{shown(address)} is no address of a Ray cluster: use local, auto or HOST:PORT."
-        )
     head = address if address == "local" else _try(address)
     # ray.init replaces the handler of SIGTERM, and a cancelled run would end as Crashed.
     handler = signal.getsignal(signal.SIGTERM)

@@ -107,6 +107,7 @@ class RayExecutor:
             stores=stores,
         )
         model = request.checkpoint.hf_ast
+        self._say(f"{self._describe_machines()}: starting processes, and checking each machine")
         inspect_machines(self._machines, self._work, self._cache, model, self._lifeline)
         if self._cache:
             # Its calls only read, so that any of them may be repeated.
@@ -192,13 +193,13 @@ class RayExecutor:
         return TaggedUnit(tagged.scores, failed, tagged.unkept)
 
     def describe(self) -> str:
+        computes_on = f"{self._describe_machines()}: {self._tagger.computes_on}"
+        if not self._tagging:
+            return computes_on
         elapsed = time.monotonic() - self._started
         tagging = self._tagging / max(self._pool.ready_seconds(), 1e-9)
         extracting = self._extracting / (elapsed * self._shares.extractors)
-        return (
-            f"{self._describe_machines()}: {self._tagger.computes_on};"
-            f" {busy(min(1, tagging), min(1, extracting))}"
-        )
+        return f"{computes_on}; {busy(min(1, tagging), min(1, extracting))}"
 
     def _describe_machines(self) -> str:
         machines, taggers = len(self._machines), self._shares.taggers
@@ -245,5 +246,5 @@ def _ray_errors(what: str) -> Iterator[None]:
     try:
         yield
     except RayError as error:
-        said = str(error).strip().splitlines()[0]
-        raise TransientError(f"the process that {what} this unit was lost: {said}") from error
+        how = type(error).__name__  # Ray's sentence is about gRPC
+        raise TransientError(f"the process that {what} this unit was lost ({how})") from error

@@ -92,6 +92,7 @@ class ModelPool:
 
         Raises:
             ConfigurationError: an actor refused the model.
+            ClusterLost: the head does not answer any more, or the run was stopped.
             TransientError: each actor that had this call has died.
         """
         for _ in range(_ATTEMPTS):
@@ -100,7 +101,9 @@ class ModelPool:
                 asked = self._lifeline.ask(partial(call, member.actor))
                 return self._lifeline.wait(asked)
             except RayActorError as error:
-                log.warning("a process with the model has died: %s", str(error).splitlines()[0])
+                self._lifeline.require()
+                how = type(error).__name__  # Ray's sentence is about gRPC
+                log.warning("a process with the model was lost (%s); its unit is repeated", how)
                 self._make_ready(member)
             finally:
                 with self._changed:
@@ -129,7 +132,7 @@ class ModelPool:
             member.ready = False
         try:
             loading = self._lifeline.ask(lambda: self._load(member.actor).future())
-        except (RayError, ClusterLost, TransientError):
+        except (RayError, ClusterLost):
             self._try_later(member)
         else:
             loading.add_done_callback(lambda future: self._loaded(member, future))

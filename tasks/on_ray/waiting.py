@@ -9,7 +9,7 @@ from typing import TypeVar
 from ray import ObjectRef
 from ray.exceptions import RayTaskError
 
-from tasks.errors import ClusterLost, TransientError
+from tasks.errors import ClusterLost
 
 LOST_SECONDS = 45.0
 """After so long without an answer the cluster is lost; Ray itself ends the process after 60."""
@@ -36,11 +36,10 @@ class Lifeline:
         """Return if it is worth waiting.
 
         Raises:
-            ClusterLost: the head does not answer any more.
-            TransientError: the run was stopped.
+            ClusterLost: the head does not answer any more, or the run was stopped.
         """
         if self.closed:
-            raise TransientError("the run was stopped before this unit was done")
+            raise ClusterLost("the run has left the cluster")
         if time.monotonic() - self._answered > LOST_SECONDS:
             raise ClusterLost(
                 f"The head of the Ray cluster has not answered for {LOST_SECONDS:g} seconds. Once"
@@ -53,7 +52,7 @@ class Lifeline:
         Ray aborts the process, in C++, if a handle is used after its cluster was left.
 
         Raises:
-            ClusterLost, TransientError: as :meth:`require`.
+            ClusterLost: as :meth:`require`.
         """
         while not self._asking.acquire(timeout=_POLL_SECONDS):
             self.require()

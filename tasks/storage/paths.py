@@ -129,6 +129,11 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
     return fs, path
 
 
+def is_s3(fs: AbstractFileSystem) -> bool:
+    """Tell whether a store speaks the S3 protocol, without the import of s3fs."""
+    return hasattr(fs, "call_s3")
+
+
 def _split(url: str) -> tuple[str, str, str]:
     """Split a URL into the text before its path, the path, and the rest of a chain:
     ``zip://a/b.mp4::s3://c/d.zip`` -> ``zip://``, ``a/b.mp4``, ``::s3://c/d.zip``."""

@@ -15,7 +15,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from tasks.errors import FailureKind, StorageError
 from tasks.storage import web
 from tasks.storage.failures import translated
-from tasks.storage.paths import resolve
+from tasks.storage.paths import is_s3, resolve
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -113,7 +113,7 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
     if isinstance(fs, LocalFileSystem):
         raw = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123
         identity = _local_identity(os.fstat(raw.fileno()))
-    elif hasattr(fs, "call_s3") and not seekable:
+    elif is_s3(fs) and not seekable:
         from tasks.storage.s3 import ObjectStream  # not loaded by local runs
 
         raw = stream = ObjectStream(fs, path)
@@ -123,10 +123,10 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
         identity = _identity_of(fs.info(path))
     else:
         # On S3 nothing is read ahead: the default is 50 MB.
-        options = {"cache_type": "none"} if hasattr(fs, "call_s3") else {}
+        options = {"cache_type": "none"} if is_s3(fs) else {}
         raw = file = fs.open(path, "rb", **options)
         # s3fs has already asked the store; the details of other stores may lack the entity tag.
-        identity = _identity_of(file.details if hasattr(fs, "call_s3") else fs.info(path))
+        identity = _identity_of(file.details if is_s3(fs) else fs.info(path))
     # A seek throws away most of a large buffer.
     buffer_bytes = SEEK_BUFFER_BYTES if seekable else READ_BUFFER_BYTES
     reader = io.BufferedReader(_Reader(raw, fs), buffer_bytes)

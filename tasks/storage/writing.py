@@ -15,7 +15,7 @@ from fsspec.spec import AbstractFileSystem
 from tasks.errors import FailureKind, StorageError
 from tasks.storage import local
 from tasks.storage.failures import translated
-from tasks.storage.paths import is_remote, parent, read_only_scheme, resolve
+from tasks.storage.paths import is_remote, is_s3, parent, read_only_scheme, resolve
 from tasks.storage.reading import Identity, find
 
 
@@ -42,7 +42,7 @@ def scratch(url: str, like: str | None = None) -> Iterator[Path]:
 
 def keeps_start(url: str) -> bool:
     """Tell whether :func:`replace` can keep the start of a file without reading it."""
-    return hasattr(resolve(url)[0], "call_s3")
+    return is_s3(resolve(url)[0])
 
 
 @translated()
@@ -67,7 +67,7 @@ def replace(url: str, file: Path, expected: Identity | None, keep: int = 0) -> N
     fs, path = resolve(url)
     if isinstance(fs, LocalFileSystem):
         local.replace(path, file, lambda: find(url) == expected)
-    elif hasattr(fs, "call_s3"):
+    elif is_s3(fs):
         from tasks.storage import s3
 
         s3.replace(fs, path, file, expected.token if expected else None, keep)
@@ -83,7 +83,7 @@ def overwrite(url: str, file: Path) -> None:
     fs, path = resolve(url)
     if isinstance(fs, LocalFileSystem):
         local.replace(path, file, lambda: True)
-    elif hasattr(fs, "call_s3"):
+    elif is_s3(fs):
         from tasks.storage import s3
 
         s3.overwrite(fs, path, file)

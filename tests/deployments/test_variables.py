@@ -16,6 +16,7 @@ from tests.flows.conftest import DEMO_MODEL, read_manifest, write_manifest
 pytestmark = pytest.mark.long
 
 ROOT = LOCAL.parents[1]
+DEPLOY = [sys.executable, str(ROOT / "deployments" / "deploy.py")]
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +58,30 @@ def _run_once(machine: Machine, deployment: str, **parameters: object) -> dict[s
     return state
 
 
+def _deploy(machine: Machine, command: list[str], folder: Path) -> None:
+    """Deploy by a command, typed in a folder where the environment's programs are found."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = machine.environment | {"PATH": path}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_documented_commands_deploy_to_a_virgin_server(virgin: Machine) -> None:
     page = (ROOT / "deployments" / "README.md").read_text()
     by_hand = page.split("Without make, in the repository's root:\n\n```sh elsewhere\n")[1].split(
         "```"
     )[0]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    deploy = [sys.executable, str(ROOT / "deployments" / "deploy.py")]
-    for command, folder in ((["bash", "-ec", by_hand], ROOT), (deploy, virgin.elsewhere)):
-        environment = virgin.environment | {"PATH": path}
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    _deploy(virgin, ["bash", "-ec", by_hand], ROOT)
+    _deploy(virgin, DEPLOY, virgin.elsewhere)
     assert virgin.api("/work_pools/tag-videos")["type"] == "process"
     for name in ("nightly", "on-demand"):
         assert virgin.api(f"/deployments/name/tag-videos/{name}")["parameters"] == {}
 
 
 def test_variables_are_read_when_a_run_starts(virgin: Machine, tmp_path: Path) -> None:
+    _deploy(virgin, DEPLOY, virgin.elsewhere)
     ended = _run_once(virgin, "nightly")
     assert ended["name"] == "Misconfigured"
     assert "variable set --overwrite tag_videos_manifests" in ended["message"]

@@ -12,7 +12,8 @@ from prefect import State
 
 from flows.tag import tag_videos
 from tests.conftest import S3Server
-from tests.flows.conftest import DEMO, DEMO_MODEL
+from tests.flows.conftest import DEMO, DEMO_MODEL, write_manifest
+from tests.web import serving
 
 pytestmark = pytest.mark.usefixtures("s3", "prefect_server")
 
@@ -99,3 +100,23 @@ def test_a_store_that_is_away_is_not_remembered(s3: S3Server, tmp_path: Path) ->
     assert state.name == "Misconfigured"
     assert "access is refused" in str(state.message)
     assert run(bucket, tmp_path)["tagged"] == MANIFESTS * SAMPLES
+
+
+def test_a_store_that_comes_back_is_waited_for_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    video, away = (DEMO / "videos" / "speech.mp4").read_bytes(), iter(range(1))
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        away_now = environ["REQUEST_METHOD"] == "GET" and next(away, None) is not None
+        start_response("503 Service Unavailable" if away_now else "200 OK", [])
+        return [b"" if away_now else video]
+
+    with serving(app) as url:
+        manifest = write_manifest(tmp_path / "m.jsonl", [{"videos": [f"{url}/a.mp4"]}])
+        state = tag_videos(
+            manifests=[str(manifest)], hf_ast=DEMO_MODEL, no_cache=True, return_state=True
+        )
+    assert state.name == "Completed"
+    said = [record.getMessage() for record in caplog.records if "retry" in record.getMessage()]
+    assert said[0].startswith("extract unit 1, retry 1 of 3: 1 of its videos could not be reached:")

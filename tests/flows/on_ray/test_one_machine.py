@@ -72,7 +72,7 @@ def test_nothing_reaches_ray_after_the_run_has_left_it(mark: str, tmp_path: Path
     """It would start another cluster, and abort over what it is handed of the first."""
     program = f"""
 from tasks.cache import Cache
-from tasks.errors import TransientError
+from tasks.errors import ClusterLost
 from tasks.model import CheckpointId
 from tasks.on_ray import RayExecutor
 from tasks.tagger import TaggerRequest
@@ -85,7 +85,7 @@ executor.close()
 for call in (lambda: executor.extract(["a"], tagger), lambda: executor.tag(unit, tagger)):
     try:
         call()
-    except TransientError as error:
+    except ClusterLost as error:
         print(error)
 """
     said = subprocess.run(
@@ -96,4 +96,4 @@ for call in (lambda: executor.extract(["a"], tagger), lambda: executor.tag(unit,
         timeout=LIMIT_SECONDS,
     )
     assert said.returncode == 0, said.stdout
-    assert said.stdout.count("the run was stopped") == 2
+    assert said.stdout.count("the run has left the cluster") == 2
