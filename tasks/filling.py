@@ -69,6 +69,7 @@ class Filler:
         return ledger.earlier(self.target)
 
     def start(self, source: str, failures: ledger.Ledger) -> None:
+        """Begin a pass over a version of the manifest; its failures go to this ledger."""
         self.result, self.failures = MergeResult(), failures
         self.base = self.video_root or parent(source)
 

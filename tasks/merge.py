@@ -26,7 +26,8 @@ from tasks.storage import Identity, find, keeps_start, open_for_reading, scratch
 from tasks.videos import Videos
 
 ATTEMPTS = 8
-"""Of a merge, while others write the manifest or its store does not answer: some ten seconds."""
+"""How often a merge is tried while others write the manifest or its store does not answer: for some
+ten seconds in all."""
 
 _FIRST_PAUSE_SECONDS = 0.1
 _BUFFER_BYTES = 1 << 20

@@ -102,6 +102,7 @@ class _Track:
 
     @property
     def has_sound(self) -> bool:
+        """Whether enough was decoded, and not mostly from damaged packets."""
         enough = self.statistics.decoded_seconds >= FRAME_SECONDS
         return enough and not self.statistics.mostly_corrupt
 

@@ -49,10 +49,12 @@ _LENGTHS = struct.Struct("<QQ")  # bytes of JSON, bytes of payload
 
 
 def write_request(stream: IO[bytes], request: Request) -> None:
+    """Write a request, for :func:`read_request`."""
     _write(stream, json.dumps(asdict(request)), b"")
 
 
 def write_answer(stream: IO[bytes], answer: Answer, clip: bytes = b"") -> None:
+    """Write a message of a child, and the clip that comes with it, for :func:`read_answer`."""
     _write(stream, json.dumps(answer), clip)
 
 

@@ -42,7 +42,7 @@ def find_checkpoint(named: CheckpointId) -> Checkpoint:
             f"{named.hf_ast} is not an audio model: its feature extractor has no sampling rate"
         )
     activation, reason = activation_of(config)
-    log.info("probabilities of %s by %s: %s", named.hf_ast, activation, reason)
+    log.info("%s gives probabilities by %s: %s", named.hf_ast, activation, reason)
     labels = tuple(config.id2label[row] for row in range(config.num_labels))
     return Checkpoint(
         named,
