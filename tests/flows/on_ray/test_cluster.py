@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.audio.media import melody, tone, write_media
+from tests.audio.media import melody, write_media
 from tests.flows.conftest import DEMO, write_manifest
 from tests.flows.on_ray.conftest import (
     Data,
@@ -39,7 +39,8 @@ def test_a_machine_that_joins_is_used_and_each_gpu_has_one_process(tmp_path: Pat
     at_work: set[int] = set()
     with (
         simulated(nodes=1) as cluster,
-        command(tmp_path, cluster.address, many(tmp_path), "--no-cache") as process,
+        # A machine takes ten seconds to join: there must be work for longer.
+        command(tmp_path, cluster.address, many(tmp_path, 4_000), "--no-cache") as process,
     ):
         wait_for(lambda: cluster.processes("ray::ModelActor.tag"))
         cluster.add_node()
@@ -81,7 +82,9 @@ def test_two_runs_on_one_cluster(cluster: SimulatedCluster, data: Data, tmp_path
 def test_windows_scores_and_times_are_those_of_a_run_without_ray(
     cluster: SimulatedCluster, tmp_path: Path
 ) -> None:
-    sound = np.concatenate([melody(25, 16_000), tone(20, 16_000)], 1)
+    beeps = melody(25, 16_000)
+    noise = np.random.default_rng(0).normal(0, 0.2, (len(beeps), 20 * 16_000))
+    sound = np.concatenate([beeps, noise.astype(np.float32)], 1)
     write_media(tmp_path / "long.mkv", sound, 16_000, "pcm_s16le")
     names = ["long.mkv", *(str(path) for path in sorted((DEMO / "videos").iterdir()))]
     samples = [{"videos": [name]} for name in names]
