@@ -126,7 +126,7 @@ def test_another_version_of_ray_or_python(cluster: SimulatedCluster) -> None:
 @pytest.mark.slow
 def test_the_port_of_another_server_of_ray(cluster: SimulatedCluster) -> None:
     said = refusal(cluster.address_of_a_node())
-    assert "another server than a head's" in said
+    assert "is not the head of a cluster" in said
 
 
 @pytest.mark.slow
