@@ -43,8 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _days(text: str) -> float:
     """Parse a number of days; one below 0 would remove what is used this moment."""
-    if not (days := float(text)) >= 0:
-        raise argparse.ArgumentTypeError("a number of days, 0 or more")
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1
+    if not days >= 0:
+        raise argparse.ArgumentTypeError("must be a number of days, 0 or more")
     return days
 
 

@@ -81,6 +81,7 @@ def _parser() -> _Parser:
         prog="tag-videos",
         description="Tag the videos of manifests by their sound.",
         argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,  # --jso would be taken for --json by the parser alone
     )
     add = parser.add_argument
     add("manifests", nargs="+", metavar="MANIFEST", help="file, folder or glob; a path or URL")
@@ -89,9 +90,9 @@ def _parser() -> _Parser:
     add(
         "--trust-remote-code", action="store_true", help="run Python code that comes with the model"
     )
-    add("--tag-field-name", metavar="NAME", help="default video_audio_tags")
+    add("--tag-field-name", type=_name, metavar="NAME", help="default video_audio_tags")
     add("--meta-field", metavar="NAME", help="keep the tags in this dict field of the sample")
-    add("--video-key", metavar="NAME", help="default videos")
+    add("--video-key", type=_name, metavar="NAME", help="default videos")
     add("--video-root", metavar="URL", help="base of relative video paths (default: manifest's)")
     add("--output", metavar="URL", help="folder for the tagged copies (default: in place)")
     add("--channels", choices=["mix", "first"], help="default mix")
@@ -122,8 +123,8 @@ def _parser() -> _Parser:
         choices=["mean", "max"],
         help="how the windows' scores are joined (default mean)",
     )
-    add("--batch-size", type=_positive, metavar="N", help="clips the model takes at a time")
-    add("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default auto)")
+    add("--batch-size", type=_batch, metavar="N", help="clips the model takes at a time, 1 to 1024")
+    add("--device", type=_device, metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default auto)")
     add("--dtype", choices=["auto", "float32", "bfloat16"], help="default auto")
     add("--compile-model", action="store_true", help="compile the model when it is loaded")
     add("--cache", metavar="URL", help="where scores and audio are kept between runs")
@@ -176,10 +177,26 @@ def _windows(text: str) -> str:
     return text
 
 
-def _positive(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError("must be a number, at least 1")
+def _positive(text: str, most: int = 999_999) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
     return int(text)
+
+
+def _batch(text: str) -> int:
+    return _positive(text, most=1_024)
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", text):
+        raise argparse.ArgumentTypeError("must be auto, cpu, cuda or cuda:N")
+    return text
 
 
 def _share(text: str) -> float:

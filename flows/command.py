@@ -16,7 +16,6 @@ from prefect.settings import (
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
-from prefect.utilities.callables import get_call_parameters
 from rich.console import Console
 
 from flows.executors import require_ray
@@ -84,18 +83,17 @@ def _server_refusal() -> str | None:
 
 
 def _misspelt(options: dict[str, Any]) -> State[Any] | None:
-    """Return the final state of a run with a wrong option, or whose manifests or model do not
-    exist, as far as a quick check can tell; else None."""
-    logging.disable(logging.ERROR)  # the run will list the manifests again, and warn
+    """Return the final state of a run whose manifests, model or cluster cannot exist, as far as a
+    quick check can tell; else None."""
+    logging.disable(logging.WARNING)  # the run will list the manifests again, and warn
     try:
-        tag_videos.validate_parameters(get_call_parameters(tag_videos.fn, (), options))
         if options.get("ray"):
             require_ray(options["ray"])
         find_manifests(options["manifests"], options.get("output"), options.get("video_root"))
         if model := options.get("hf_ast"):
             require_checkpoint(CheckpointId(model, options.get("revision")))
-    except (ConfigurationError, ParameterTypeError) as error:
-        return Misconfigured(" ".join(str(error).split()), Summary().as_dict()).state()
+    except ConfigurationError as error:
+        return Misconfigured(str(error), Summary().as_dict()).state()
     except (TaggingError, OSError):
         pass  # the run tries again, and reports what is wrong
     finally:

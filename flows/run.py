@@ -151,7 +151,7 @@ class Run:
         try:
             url = write_report(self.summary, str(state.name), target, beside)
         except StorageError as error:
-            log.warning("the report cannot be written: %s", error)
+            log.warning("the report cannot be written to %s: %s", shown_url(target), error)
             return
         self.summary.report = shown_url(url)
         log.info("report: %s", self.summary.report)

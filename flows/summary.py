@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from flows.pipeline import UnitOutcome
-from tasks.errors import Failure
+from tasks.errors import FailureKind
+from tasks.filling import EXAMPLES
 from tasks.manifests.ledger import ledger_of
 from tasks.merge import Merged
 from tasks.plan import ManifestPlan
@@ -17,10 +18,6 @@ from tasks.tags import EMPTY
 
 SCHEMA = 1
 """Version of :meth:`Summary.as_dict`: it grows when a field changes its meaning or is removed."""
-
-EXAMPLES = 3
-"""How many failures of each kind are shown with their reasons; the ledgers list all."""
-
 
 MAX_LISTED = 100
 """How many problems, and how many ledgers, the result of a run lists."""
@@ -33,21 +30,21 @@ def counted(number: int, noun: str) -> str:
 
 @dataclass
 class Tally:
-    """Counts the videos that failed in the same way.
+    """Counts what failed in the same way.
 
     Attributes:
-        videos: how many.
-        examples: URL and reason of the first ones.
+        videos: how many videos; of ``malformed``, how many samples; of ``manifest``, how many
+            manifests.
+        examples: the first ones, with the reasons.
     """
 
     videos: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def add(self, failed: Failure) -> None:
-        """Count a video, and keep it as an example if there are few."""
-        self.videos += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(f"{shown_url(failed.url)}: {failed.reason}")
+    def add(self, number: int, *examples: str) -> None:
+        """Count failures, and keep examples if there are few."""
+        self.videos += number
+        self.examples += examples[: EXAMPLES - len(self.examples)]
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class Summary:
         bytes_read: bytes of the videos that were read, over the network or from disk.
         stages: seconds that each stage was at work; stages overlap.
         tags: number of videos for each tag.
-        failures: the videos that failed, by kind.
+        failures: what failed, by kind.
         problems: a sentence for each manifest that was left as it is.
         ledgers: number of failed samples in each ledger.
         rows: the counts of each manifest in which a sample was to be tagged.
@@ -130,7 +127,7 @@ class Summary:
         self.cached += unit.known + sum(one.cached for one in unit.extracted)
         self.bytes_read += sum(one.bytes_read for one in unit.extracted)
         for failed in unit.failed:
-            self.failures.setdefault(failed.kind, Tally()).add(failed)
+            self._tally(failed.kind).add(1, f"{shown_url(failed.url)}: {failed.reason}")
         for stage, seconds in unit.seconds.items():
             self.spent(stage, seconds)
 
@@ -141,6 +138,9 @@ class Summary:
             problem = shown(str(merged.problem))
             self.failed += plan.untagged
             self.problems.append(problem)
+            self._tally(merged.error).add(1, problem)
+            if merged.recorded:
+                self.ledgers[ledger_of(name)] += max(1, plan.untagged)
             skipped = plan.samples - plan.untagged
             self.rows.append(
                 ManifestRow(name, plan.samples, 0, skipped, plan.untagged, problem=problem)
@@ -154,11 +154,17 @@ class Summary:
         self.tagged += result.tagged
         self.failed += failed
         self.known += result.known
+        if result.malformed:
+            faults = [shown(f"{name}, {fault}") for fault in result.faults]
+            self._tally(FailureKind.MALFORMED).add(result.malformed, *faults)
         if failed and not problem:
             self.ledgers[ledger_of(name)] += failed
         self.rows.append(
             ManifestRow(name, result.samples, result.tagged, result.skipped, failed, problem)
         )
+
+    def _tally(self, kind: FailureKind) -> Tally:
+        return self.failures.setdefault(kind, Tally())
 
     def spent(self, stage: str, seconds: float) -> None:
         """Add to the time of a stage."""

@@ -1,6 +1,6 @@
 """Decide for each sample which fields it gains, or why it gains none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -8,6 +8,9 @@ from tasks.errors import Failure, FailureKind
 from tasks.manifests import Fields, Retag, Sample, Value, ledger, to_write
 from tasks.storage import join, parent
 from tasks.tags import VideoTags
+
+EXAMPLES = 3
+"""How many failures of each kind a run shows with their reasons; the ledgers list all."""
 
 
 class Outcomes(Protocol):
@@ -30,6 +33,8 @@ class MergeResult:
         known: the failed samples whose failures are all in the ledger of the previous merge.
         pending: left as they are since the run does not know a video: the sample was added after
             the run was planned.
+        malformed: the failed samples that are invalid themselves.
+        faults: the line and the fault of the first of these.
         failures: entries in the ledger.
         written: whether the target is a new file.
         unrecorded: why the ledger could not be written, if so.
@@ -41,6 +46,8 @@ class MergeResult:
     failed: int = 0
     known: int = 0
     pending: int = 0
+    malformed: int = 0
+    faults: list[str] = field(default_factory=list)
     failures: int = 0
     written: bool = False
     unrecorded: str | None = None
@@ -80,10 +87,7 @@ class Filler:
             self.result.skipped += 1
             return None
         if sample.fault is not None:
-            kind = FailureKind.MALFORMED
-            self.failures.add(sample.line, None, kind, sample.fault)
-            self.result.failed += 1
-            self.result.known += self.earlier.has(sample.line, None, kind)
+            self._refuse(sample.line, sample.fault)
             return None
         tags = self._tags(sample)
         if tags is None:
@@ -96,6 +100,16 @@ class Filler:
             self.fields.provenance: self.provenance or "",
         }
         return {name: values[name] for name in names}
+
+    def _refuse(self, line: int, fault: str) -> None:
+        """Record a sample that is invalid itself."""
+        kind, result = FailureKind.MALFORMED, self.result
+        self.failures.add(line, None, kind, fault)
+        result.failed += 1
+        result.known += self.earlier.has(line, None, kind)
+        result.malformed += 1
+        if len(result.faults) < EXAMPLES:
+            result.faults.append(f"line {line}: {fault}")
 
     def _tags(self, sample: Sample) -> list[VideoTags] | None:
         """Find the tags of all videos of a sample; None where one has none."""

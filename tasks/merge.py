@@ -157,11 +157,15 @@ class Merged:
         plan: of the manifest.
         result: the counts; None when it was left unchanged.
         problem: what went wrong, in a sentence, or None.
+        error: the word for why it was left unchanged.
+        recorded: whether its ledger tells why.
     """
 
     plan: ManifestPlan
     result: MergeResult | None
     problem: str | None = None
+    error: FailureKind = FailureKind.INTERNAL
+    recorded: bool = False
 
 
 def merge_manifest(
@@ -190,10 +194,11 @@ def merge_manifest(
 
 def leave(plan: ManifestPlan, error: Exception) -> Merged:
     """Leave a manifest unchanged, and record why if its ledger can be written."""
-    manifest = plan.manifest
+    manifest, recorded = plan.manifest, False
     with suppress(Exception):  # the first error says more
         ledger.refuse(error, manifest.url, manifest.target)
-    return Merged(plan, None, explain(manifest, error))
+        recorded = True
+    return Merged(plan, None, explain(manifest, error), ledger.kind_of(error), recorded)
 
 
 @task(

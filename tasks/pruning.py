@@ -23,6 +23,7 @@ _ENTRY = re.compile(
     r"|scores-\d+/[0-9a-f]{32}\.(?:pack|tmp)"
 )
 
+_MAX_DAYS = 100_000  # more would be before the first year of the calendar
 _SECONDS_BETWEEN_PRUNINGS = 86_400
 _LISTERS = 16  # listing is mostly waiting for the storage
 
@@ -81,7 +82,7 @@ def prune(cache: Cache, days: float) -> Pruned:
             f"{shown_url(cache.url)} is not on a local disk, so it is not pruned here: set"
             " a lifecycle rule in its store that removes old objects."
         )
-    limit = datetime.now(UTC) - timedelta(days=days)
+    limit = datetime.now(UTC) - timedelta(days=min(days, _MAX_DAYS))
     pruned = Pruned()
     with _reported("pruned"):
         for entry in entries(cache):

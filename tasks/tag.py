@@ -32,15 +32,15 @@ def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache | None) -> Tagged
         ConfigurationError: the model cannot tag at all.
     """
     tagged = TaggedUnit(dict(unit.known))
-    answers: dict[Video, list[_Answer]] = {one.video: [] for one in unit.extracted}
+    answers: dict[Video, list[_WindowLogits]] = {one.video: [] for one in unit.extracted}
     windows = (
-        _Window(one.video, start, Clip.from_bytes(clip))
+        _VideoWindow(one.video, start, Clip.from_bytes(clip))
         for one in unit.extracted
         for start, clip in one.clips
     )
     for window, logits in _ask(windows, tagger):
         if not isinstance(logits, Failure):
-            answers[window.video].append(_Answer(window.start, window.seconds, logits))
+            answers[window.video].append(_WindowLogits(window.start, window.seconds, logits))
         elif answers.pop(window.video, None) is not None:
             tagged.failed.append(logits)
     scores = {video: _scores(given) for video, given in answers.items()}
@@ -50,7 +50,7 @@ def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache | None) -> Tagged
     return tagged
 
 
-class _Window(NamedTuple):
+class _VideoWindow(NamedTuple):
     """A window of a video; ``start`` in seconds."""
 
     video: Video
@@ -62,7 +62,7 @@ class _Window(NamedTuple):
         return self.clip.samples.size / self.clip.sampling_rate
 
 
-class _Answer(NamedTuple):
+class _WindowLogits(NamedTuple):
     """The logits of a window; its start and length in seconds."""
 
     start: float
@@ -70,7 +70,7 @@ class _Answer(NamedTuple):
     logits: Logits
 
 
-def _scores(windows: Sequence[_Answer]) -> VideoScores:
+def _scores(windows: Sequence[_WindowLogits]) -> VideoScores:
     """Return the scores of a video; one without sound has no windows."""
     if not windows:
         return VideoScores.empty()
@@ -78,13 +78,15 @@ def _scores(windows: Sequence[_Answer]) -> VideoScores:
     return VideoScores.of(starts, np.stack(logits), seconds)
 
 
-def _ask(windows: Iterator[_Window], tagger: Tagger) -> Iterator[tuple[_Window, Logits | Failure]]:
+def _ask(
+    windows: Iterator[_VideoWindow], tagger: Tagger
+) -> Iterator[tuple[_VideoWindow, Logits | Failure]]:
     """Yield each window with its logits, or why it has none.
 
     When the model fails on a batch, the clips that it has taken are tried alone: one of them may be
     at fault.
     """
-    taken: deque[_Window] = deque()
+    taken: deque[_VideoWindow] = deque()
 
     def take() -> Iterator[Clip]:
         for window in windows:
@@ -107,7 +109,7 @@ def _ask(windows: Iterator[_Window], tagger: Tagger) -> Iterator[tuple[_Window, 
             yield window, _not_finite(window) if answer is None else answer
 
 
-def _not_finite(window: _Window) -> Failure:
+def _not_finite(window: _VideoWindow) -> Failure:
     reason = "the model answers with NaN or infinity"
     return Failure(window.video.url, FailureKind.INTERNAL, reason)
 

@@ -37,6 +37,16 @@ def test_only_what_is_old_goes(tmp_path: Path) -> None:
     assert not half_written.exists()
 
 
+def test_a_command_line_asks_for_days(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    aged(Cache(str(tmp_path)), 90, "old")
+    for days in ("abc", "-1", "nan"):
+        with pytest.raises(SystemExit):
+            command.main(["prune", "--cache", str(tmp_path), "--days", days])
+        assert "must be a number of days, 0 or more" in capsys.readouterr().err
+    assert command.main(["prune", "--cache", str(tmp_path), "--days", "1e400"]) == 0
+    assert "removed 0" in capsys.readouterr().out
+
+
 def test_what_is_not_its_own_stays(tmp_path: Path) -> None:
     """Somebody may name a folder as the cache that holds their videos."""
     cache = Cache(str(tmp_path))

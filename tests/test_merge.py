@@ -59,8 +59,17 @@ def outcomes(tmp_path: Path) -> dict[str, Any]:
 
 def test_each_sample_gets_what_its_videos_allow(manifest: Path, outcomes: dict[str, Any]) -> None:
     result = merge(str(manifest), str(manifest), Fields(), outcomes)
+    assert len(result.faults) == 1
     assert result == MergeResult(
-        samples=7, tagged=3, skipped=1, failed=2, pending=1, failures=2, written=True
+        samples=7,
+        tagged=3,
+        skipped=1,
+        failed=2,
+        pending=1,
+        malformed=1,
+        faults=result.faults,
+        failures=2,
+        written=True,
     )
     assert tags(manifest) == [["Music"], ["Music", "Speech"], [], "none", "none", ["Old"], "none"]
 

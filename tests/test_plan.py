@@ -213,10 +213,10 @@ def test_no_permission_is_told_before_anything_is_done(tmp_path: Path, videos: V
         folder.chmod(folder.stat().st_mode | 0o055)
     os.seteuid(65_534)
     try:
-        with pytest.raises(ConfigurationError, match="no permission"):
+        with pytest.raises(ConfigurationError, match="Permission denied"):
             plan(find_manifests([str(manifest)], None, None), Fields(), videos, retag=False)
         copies = find_manifests([str(manifest)], str(tmp_path / "new" / "folder"), None)
-        with pytest.raises(ConfigurationError, match="no permission"):
+        with pytest.raises(ConfigurationError, match="Permission denied"):
             plan(copies, Fields(), videos, retag=False)
     finally:
         os.seteuid(0)

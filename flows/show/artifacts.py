@@ -88,7 +88,7 @@ def markdown(summary: Summary) -> str:
         alt = ", ".join(f"{tag} {count}" for tag, count in summary.tags.most_common(5))
         parts += ["## Tags", f"![{render.literal(alt)}]({data_uri(tables.tag_chart(summary))})"]
     if summary.failures:
-        parts += ["## Videos that failed", render.markdown(tables.failures(summary))]
+        parts += ["## Failures", render.markdown(tables.failures(summary))]
     if ledgers := tables.ledgers(summary, LEDGERS):
         parts += ["All failures, with their reasons: " + ", ".join(map(render.literal, ledgers))]
     if summary.problems:

@@ -117,7 +117,7 @@ def _account(summary: Summary, background: Background) -> str:
             charts.html_bars(tables.stage_bars(summary)),
         ]
     if summary.failures:
-        parts += ["<h2>Videos that failed</h2>", render.html(tables.failures(summary))]
+        parts += ["<h2>Failures</h2>", render.html(tables.failures(summary))]
     if ledgers := tables.ledgers(summary, _LEDGERS):
         listed = "".join(f"<li><code>{render.breakable(ledger)}</code></li>" for ledger in ledgers)
         parts.append(f"<p>Every sample that failed, with the reason:</p><ul>{listed}</ul>")

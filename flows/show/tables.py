@@ -55,13 +55,13 @@ def stage_bars(summary: Summary) -> charts.Rows:
 
 
 def failures(summary: Summary) -> pd.DataFrame:
-    """Return the failed videos by kind, the most frequent first, with examples."""
+    """Return the failures by kind, the most frequent first, with examples."""
     rows = [
-        {"error": kind, "videos": group.videos, "examples": group.examples}
+        {"error": kind, "failures": group.videos, "examples": group.examples}
         for kind, group in summary.failures.items()
     ]
-    table = pd.DataFrame(rows, columns=["error", "videos", "examples"])
-    return table.sort_values("videos", ascending=False, kind="stable")
+    table = pd.DataFrame(rows, columns=["error", "failures", "examples"])
+    return table.sort_values("failures", ascending=False, kind="stable")
 
 
 def ledgers(summary: Summary, most: int) -> list[str]:

@@ -6,6 +6,7 @@ from flows.show import render, tables
 from flows.summary import Summary
 
 _LEDGERS = 5
+_PROBLEMS = 5
 _BAR_WIDTH = 30
 _BESIDE_BAR = 50  # columns for the tag and its two numbers, which matter more
 _FULL = "█"
@@ -23,8 +24,12 @@ def show(summary: Summary, console: Console) -> None:
         console.print(render.terminal(tags))
     if summary.failures:
         console.print(render.terminal(tables.failures(summary)))
-    for ledger in tables.ledgers(summary, _LEDGERS):
-        console.print(f"All failures: {ledger}", markup=False, highlight=False, soft_wrap=True)
+    lines = [f"All failures: {ledger}" for ledger in tables.ledgers(summary, _LEDGERS)]
+    lines += [f"Problem: {problem}" for problem in summary.problems[:_PROBLEMS]]
+    if len(summary.problems) > _PROBLEMS:
+        lines.append(f"{len(summary.problems) - _PROBLEMS:,} more problems, in the ledgers")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _bar(share: float, width: int) -> str:

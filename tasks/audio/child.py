@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.audio.protocol import Answer, Request, read_answer, write_request
+from tasks.audio.protocol import Message, Request, read_message, write_request
 from tasks.errors import ConfigurationError, FailureKind, VideoError
 
 # A child is replaced now and then, against leaks in the libraries (PyAV#1117).
@@ -61,7 +61,7 @@ class Child:
         """Whether the environment is still the one that it was started in."""
         return self._started_in == dict(os.environ)
 
-    def ask(self, request: Request, time_limit: float) -> Iterator[tuple[Answer, bytes]]:
+    def ask(self, request: Request, time_limit: float) -> Iterator[tuple[Message, bytes]]:
         """Yield the messages of the child's answer; the last one is the result.
 
         Args:
@@ -77,10 +77,10 @@ class Child:
         try:
             self._answers.expect_within(time_limit)
             if not self._ready:
-                self._ready = read_answer(self._answers)[0]["ready"]
+                self._ready = read_message(self._answers)[0]["ready"]
             write_request(self._process.stdin, request)
             while self._answering:
-                answer, clip = read_answer(self._answers)
+                answer, clip = read_message(self._answers)
                 self._answering = "start" in answer or "reading" in answer
                 yield answer, clip
                 self._answers.expect_within(time_limit)

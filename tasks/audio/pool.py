@@ -12,7 +12,7 @@ from typing import Self
 
 from tasks.audio.child import Child
 from tasks.audio.clips import Clips
-from tasks.audio.protocol import Answer, Request
+from tasks.audio.protocol import Message, Request
 from tasks.audio.window import Window, Windows
 from tasks.errors import TransientError, VideoError
 from tasks.storage import Identity
@@ -141,7 +141,7 @@ class DecoderPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, request: Request, clips: Clips) -> Answer:
+    def _ask(self, request: Request, clips: Clips) -> Message:
         """Collect the clips that a child sends; return its last message."""
         child = self._slots.get()
         try:
@@ -150,7 +150,7 @@ class DecoderPool:
                 child = None
             if child is None:
                 child = self._start()
-            answer: Answer = {}
+            answer: Message = {}
             for answer, clip in child.ask(request, self._time_limit):
                 if "start" in answer:
                     clips.add(answer["start"], clip)

@@ -26,7 +26,7 @@ class Request:
     only_at: float | None
 
 
-class Answer(TypedDict, total=False):
+class Message(TypedDict, total=False):
     """The facts of one message of a child: ready, a clip, a sign of life, or the last one."""
 
     ready: bool
@@ -53,13 +53,13 @@ def write_request(stream: IO[bytes], request: Request) -> None:
     _write(stream, json.dumps(asdict(request)), b"")
 
 
-def write_answer(stream: IO[bytes], answer: Answer, clip: bytes = b"") -> None:
-    """Write a message of a child, and the clip that comes with it, for :func:`read_answer`."""
+def write_message(stream: IO[bytes], answer: Message, clip: bytes = b"") -> None:
+    """Write a message of a child, and the clip that comes with it, for :func:`read_message`."""
     _write(stream, json.dumps(answer), clip)
 
 
 def read_request(stream: Readable) -> Request:
-    """Read the next request. Raises as :func:`read_answer`."""
+    """Read the next request. Raises as :func:`read_message`."""
     facts = json.loads(_read(stream)[0])
     window, identity = facts.pop("window"), facts.pop("identity")
     return Request(
@@ -67,14 +67,14 @@ def read_request(stream: Readable) -> Request:
     )
 
 
-def read_answer(stream: Readable) -> tuple[Answer, bytes]:
+def read_message(stream: Readable) -> tuple[Message, bytes]:
     """Read the next message of a child, and the clip that comes with it.
 
     Raises:
         EOFError: the other side has gone, perhaps in mid-message.
     """
     head, clip = _read(stream)
-    answer: Answer = json.loads(head)
+    answer: Message = json.loads(head)
     return answer, clip
 
 

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from tasks.audio.extraction import Remarks, extract_clips
-from tasks.audio.protocol import Answer, Request, read_request, write_answer
+from tasks.audio.protocol import Message, Request, read_request, write_message
 from tasks.audio.source import opened
 from tasks.errors import FailureKind, TransientError, VideoError
 
 PULSE_SECONDS = 5.0
 
-Send = Callable[[Answer, bytes], None]
+Send = Callable[[Message, bytes], None]
 
 
 def main() -> None:
@@ -32,13 +32,13 @@ def main() -> None:
     # Stdout is kept for answers: anything else that is printed goes to stderr.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    write_answer(answers, {"ready": True})
+    write_message(answers, {"ready": True})
     for request in requests:
-        last = answer(request, lambda facts, clip: write_answer(answers, facts, clip))
-        write_answer(answers, last)
+        last = answer(request, lambda facts, clip: write_message(answers, facts, clip))
+        write_message(answers, last)
 
 
-def answer(request: Request, send: Send) -> Answer:
+def answer(request: Request, send: Send) -> Message:
     """Extract one video: send each clip, then return the last message.
 
     Every exception becomes an answer about this video.
@@ -54,7 +54,7 @@ def answer(request: Request, send: Send) -> Answer:
         return {"kind": FailureKind.CRASHED, "reason": f"{type(error).__name__}: {error}"}
 
 
-def _extract(request: Request, send: Send) -> Answer:
+def _extract(request: Request, send: Send) -> Message:
     with opened(request.url, request.identity) as source:
         clips = extract_clips(
             source, request.window, request.windows, _Pulse(send), request.only_at

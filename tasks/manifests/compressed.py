@@ -60,7 +60,7 @@ def _decompressed(source: BinaryIO, compression: str) -> Iterator[BinaryIO]:
         with io.BufferedReader(raw, _BUFFER_BYTES) as plain:
             yield cast(BinaryIO, plain)
     except (gzip.BadGzipFile, zlib.error, _Damaged, EOFError) as error:
-        raise ManifestError("", f"is not complete {compression} data ({error})") from error
+        raise ManifestError("", f"is cut off, or not {compression} data ({error})") from error
 
 
 @contextmanager

@@ -183,7 +183,7 @@ def _layout(preamble: str, delimiter: str, header: Row, fields: Fields) -> _Layo
 
 def _sample(row: Row, layout: _Layout, fields: Fields) -> Sample:
     if len(row.cells) != len(layout.header.cells):
-        ragged = f"it has {len(row.cells)} cells and the header {len(layout.header.cells)}"
+        ragged = f"its cells: {len(row.cells)}; those of the header: {len(layout.header.cells)}"
         return Sample(row.line, [], fields.written, ragged)
     videos, fault = _videos(row.cells[layout.videos])
     cells = {name: row.cells[column] for name, column in layout.targets.items()}

@@ -167,14 +167,19 @@ def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
             remove(url)
 
 
-def refuse(error: Exception, manifest: str, target: str) -> None:
-    """Record that a whole manifest is left unchanged. Raises as :func:`open_ledger`."""
+def kind_of(error: Exception) -> FailureKind:
+    """Return the word for an error for which a whole manifest is left unchanged."""
     match error:
         case ManifestError():
-            line, kind, reason = error.line, FailureKind.MANIFEST, error.reason
+            return FailureKind.MANIFEST
         case TransientError():
-            line, kind, reason = None, FailureKind.UNREACHABLE, error.reason
-        case _:
-            line, kind, reason = None, FailureKind.INTERNAL, explained(error)
+            return FailureKind.UNREACHABLE
+    return FailureKind.INTERNAL
+
+
+def refuse(error: Exception, manifest: str, target: str) -> None:
+    """Record that a whole manifest is left unchanged. Raises as :func:`open_ledger`."""
+    line = error.line if isinstance(error, ManifestError) else None
+    reason = error.reason if isinstance(error, ManifestError | TransientError) else explained(error)
     with open_ledger(manifest, target) as ledger:
-        ledger.add(line, None, kind, reason)
+        ledger.add(line, None, kind_of(error), reason)

@@ -31,6 +31,10 @@ def find_checkpoint(named: CheckpointId) -> Checkpoint:
     Raises:
         ConfigurationError: there is none by that name, or it is not an audio classifier's.
     """
+    if named.revision and Path(named.hf_ast).is_dir():
+        raise ConfigurationError(
+            f"{named.hf_ast} is a folder, which has no revisions: leave out --revision."
+        )
     with explained(named), warnings.catch_warnings():
         # It warns of empty mel filters at 128 bins, which every AST checkpoint has.
         warnings.simplefilter("ignore", UserWarning)

@@ -111,7 +111,7 @@ class Classifier:
             ConfigurationError: one clip does not fit in the device's memory.
         """
         remaining = iter(clips)
-        in_progress: deque[Future[_Answer]] = deque()
+        in_progress: deque[Future[_BatchLogits]] = deque()
         while batch := list(islice(remaining, batch_size or self.batch_size)):
             in_progress.append(self._thread.submit(self._answer, batch))
             if len(in_progress) == _IN_PROGRESS:
@@ -129,15 +129,15 @@ class Classifier:
         return Batch.stack(clips, self.checkpoint.num_samples, self.device)
 
     @torch.inference_mode()
-    def _answer(self, clips: Sequence[Sound]) -> "_Answer":
+    def _answer(self, clips: Sequence[Sound]) -> "_BatchLogits":
         logits = self._compute(self._stack(clips))
         if self.device.type != "cuda":
-            return _Answer(logits)
+            return _BatchLogits(logits)
         on_host = torch.empty(logits.shape, pin_memory=True)
         on_host.copy_(logits, non_blocking=True)
         ready = torch.cuda.Event(blocking=True)  # a thread that waits for it sleeps
         ready.record(torch.cuda.current_stream(self.device))
-        return _Answer(on_host, ready)
+        return _BatchLogits(on_host, ready)
 
     @torch.inference_mode()
     def _compute(self, batch: Batch | list[Waveform]) -> torch.Tensor:
@@ -188,7 +188,7 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _BatchLogits:
     """The logits of a batch, perhaps still being computed."""
 
     logits: torch.Tensor

@@ -220,7 +220,7 @@ class RayExecutor:
                     self._machines, self._shares = there, shares
                     self._say(f"the cluster changed: {self._describe_machines()}")
                     self._slots.limit = shares.extractors
-                    self._pool.grow(shares.taggers)
+                    self._pool.resize(shares.taggers)
             time.sleep(_WATCH_SECONDS)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import ray
 from ray.exceptions import RayActorError, RayError
 
 from tasks.errors import ClusterLost, TransientError
@@ -68,10 +69,19 @@ class ModelPool:
             self._members.append(member)
         self._make_ready(member)
 
-    def grow(self, size: int) -> None:
-        """Start actors until there are ``size``. Dead ones count, since Ray restarts them."""
+    def resize(self, size: int) -> None:
+        """Start or end actors until there are ``size``. Dead ones count, since Ray restarts them:
+        after the loss of a machine even on cores that extraction needs, which then waits for them
+        while they wait for it.
+        """
         while len(self._members) < size:
             self.add(self._lifeline.ask(self._start))
+        with self._changed:
+            kept = sorted(self._members, key=lambda one: (one.ready, one.calls), reverse=True)
+            self._count()
+            self._members, surplus = kept[:size], kept[size:]
+        for member in surplus:
+            self._lifeline.ask(partial(ray.kill, member.actor))
 
     @property
     def ready(self) -> int:
@@ -130,6 +140,8 @@ class ModelPool:
         with self._changed:
             self._count()
             member.ready = False
+            if member not in self._members:
+                return
         try:
             loading = self._lifeline.ask(lambda: self._load(member.actor).future())
         except (RayError, ClusterLost):

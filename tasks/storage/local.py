@@ -62,12 +62,20 @@ def replace(path: str, file: Path, is_expected: Callable[[], bool]) -> None:
         _sync_folder(target.parent)
 
 
-def is_writable(folder: str) -> bool:
-    """Tell whether a folder can be written, or created if it does not exist yet."""
+def try_to_write(folder: str) -> None:
+    """Make a temporary file in a folder, or in the one above it that exists; nothing stays.
+
+    Raises:
+        OSError: no file can be made there.
+    """
     path = Path(folder)
     while not path.exists():
         path = path.parent
-    return os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+    try:
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except FileNotFoundError as error:  # from /proc
+        raise OSError("no file can be made there") from error
 
 
 @contextmanager

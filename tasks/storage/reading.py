@@ -5,6 +5,7 @@ Every function here raises :class:`~tasks.errors.StorageError` and nothing else.
 
 import io
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
@@ -66,10 +67,7 @@ def identify(url: str) -> Identity:
     """
     fs, path = resolve(url)
     if isinstance(fs, LocalFileSystem):
-        status = os.stat(path)  # noqa: PTH116 - fs.info rounds the time to a float
-        if not os.path.isfile(path):  # noqa: PTH113
-            raise StorageError(FailureKind.MISSING, "is not a file")
-        return _local_identity(status)
+        return _local_identity(path)
     info = fs.info(path)
     if info["type"] == "directory":
         raise StorageError(FailureKind.MISSING, "is a folder")
@@ -86,7 +84,10 @@ def find(url: str) -> Identity | None:
         raise
 
 
-def _local_identity(status: os.stat_result) -> Identity:
+def _local_identity(path: str | int) -> Identity:
+    status = os.stat(path)  # noqa: PTH116 - fs.info rounds the time to a float
+    if not stat.S_ISREG(status.st_mode):
+        raise StorageError(FailureKind.MISSING, "is not a file")
     return Identity(status.st_size, str(status.st_mtime_ns))
 
 
@@ -111,8 +112,9 @@ def open_for_reading(url: str, *, seekable: bool) -> OpenFile:
     fs, path = resolve(url)
     raw: AbstractBufferedFile | IO[bytes] | io.RawIOBase
     if isinstance(fs, LocalFileSystem):
+        _local_identity(path)  # before it is opened: a pipe would wait for its writer
         raw = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123
-        identity = _local_identity(os.fstat(raw.fileno()))
+        identity = _local_identity(raw.fileno())
     elif is_s3(fs) and not seekable:
         from tasks.storage.s3 import ObjectStream  # not loaded by local runs
 

@@ -14,7 +14,7 @@ from fsspec.spec import AbstractFileSystem
 
 from tasks.errors import FailureKind, StorageError
 from tasks.storage import local
-from tasks.storage.failures import translated
+from tasks.storage.failures import describe, translated
 from tasks.storage.paths import is_remote, is_s3, parent, read_only_scheme, resolve
 from tasks.storage.reading import Identity, find
 
@@ -101,15 +101,20 @@ def remove(url: str) -> None:
 
 @translated()
 def require_writable(folder: str) -> None:
-    """Check that a folder can be written, as far as this is known without trying.
+    """Check that a folder can be written: on a local disk by trying, elsewhere as far as this is
+    known without trying.
 
     Raises:
-        StorageError: there is no permission, or the store can only be read.
+        StorageError: the disk refuses, or the store can only be read.
     """
     if scheme := read_only_scheme(folder):
         raise StorageError(FailureKind.UNSUPPORTED, f"cannot be written: {scheme}:// is only read")
-    if not is_remote(folder) and not local.is_writable(folder):
-        raise StorageError(FailureKind.FORBIDDEN, "cannot be written: no permission")
+    if not is_remote(folder):
+        try:
+            local.try_to_write(folder)
+        except OSError as error:
+            refused = describe(error)
+            raise StorageError(refused.kind, f"cannot be written: {refused.reason}") from error
 
 
 def _put_and_move(fs: AbstractFileSystem, path: str, file: Path) -> None:

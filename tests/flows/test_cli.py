@@ -107,7 +107,7 @@ def test_some_samples_left_untagged(tmp_path: Path, api: str) -> None:
     [
         (["no-such-folder"], "error: .*no-such-folder"),
         (["m.jsonl", "--hf-ast", "empty"], "error: The model in the folder empty"),
-        (["m.jsonl", "--device", "toaster"], "error: .*device"),
+        (["m.jsonl", "--hf-ast", DEMO_MODEL, "--device", "cuda:999"], "error: .*cuda:999"),
     ],
 )
 def test_a_run_that_cannot_start(
@@ -211,13 +211,18 @@ def test_a_dry_run_of_which_a_manifest_is_refused_is_not_done(tmp_path: Path, ap
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["m.jsonl", "--batch-size", "0"], "error: .*--batch-size.*at least 1"),
-        (["m.jsonl", "--top-k", "many"], "error: .*--top-k.*a number, at least 1"),
+        (["m.jsonl", "--batch-size", "0"], "error: .*--batch-size.*from 1 to 1024"),
+        (["m.jsonl", "--top-k", "many"], "error: .*--top-k.*a whole number from 1"),
         (["m.jsonl", "--min-score", "x"], "error: .*--min-score.*a number between 0 and 1"),
         (["m.jsonl", "--windows", "0"], "error: .*--windows.*start, all, or a number"),
         (["m.jsonl", "--windows=-1"], "error: .*--windows.*start, all, or a number"),
         (["m.jsonl", "--batch-size", "many"], "error: .*--batch-size"),
         (["m.jsonl", "--max-failure-rate", "7"], "error: .*--max-failure-rate.*between 0 and 1"),
+        (["m.jsonl", "--batch-size", "5000"], "error: .*--batch-size.*from 1 to 1024"),
+        (["m.jsonl", "--cache-days", "9" * 18], "error: .*--cache-days.*from 1 to 999999"),
+        (["m.jsonl", "--device", "toaster"], "error: .*--device.*auto, cpu, cuda or cuda:N"),
+        (["m.jsonl", "--tag-field-name", ""], "error: .*--tag-field-name.*must not be empty"),
+        (["m.jsonl", "--jso"], "error: .*--jso"),
         (["m.jsonl", "--channels", "all"], "error: .*--channels"),
         (["m.jsonl", "--no-such-option"], "error: .*--no-such-option"),
         ([], "error: .*MANIFEST"),
@@ -258,8 +263,6 @@ def test_every_parameter_of_the_flow_is_an_option(capsys: pytest.CaptureFixture[
         (["no-such.jsonl"], "no-such.jsonl cannot be listed: there is no such file"),
         (["m.jsonl", "--hf-ast", "empty"], "The model in the folder empty"),
         (["m.jsonl", "--hf-ast", "./no/such/model"], "There is no model ./no/such/model"),
-        (["m.jsonl", "--batch-size", "5000"], "batch_size"),
-        (["m.jsonl", "--device", "toaster"], "device"),
         (["m.jsonl", "--ray", "head"], "head is no address of a Ray cluster"),
     ],
 )

@@ -128,6 +128,11 @@ def test_a_bad_video_costs_its_own_sample(tmp_path: Path) -> None:
     assert state.name == "TooManyFailures"
     assert state.is_failed()
     assert (counts(state)["tagged"], counts(state)["failed"]) == (2, 4)
+    failures = counts(state)["failures"]
+    assert {error: group["videos"] for error, group in failures.items()} == dict.fromkeys(
+        ("missing", "empty-file", "not-media", "malformed"), 1
+    )
+    assert failures["malformed"]["examples"][0].startswith(f"{manifest}, line 5: ")
     ledger = read_manifest(tmp_path / "m.jsonl.failures")
     assert [(entry["line"], entry["error"]) for entry in ledger] == [
         (2, "missing"),

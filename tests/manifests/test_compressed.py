@@ -71,7 +71,7 @@ def test_a_damaged_part_behind_a_whole_one_is_refused(packing: tuple[str, Packer
     suffix, pack, _ = packing
     first, second = pack(CONTENT), bytearray(pack(CONTENT))
     second[0] ^= 1
-    with pytest.raises(ManifestError, match=f"is not complete {suffix} data"):
+    with pytest.raises(ManifestError, match=f"is cut off, or not {suffix} data"):
         read(f"m.jsonl{suffix}", first + bytes(second))
 
 
@@ -112,7 +112,7 @@ def test_blank_lines_without_end_are_refused(
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2"])
 def test_what_is_not_compressed_is_refused(suffix: str) -> None:
-    with pytest.raises(ManifestError, match=f"is not complete {suffix} data"):
+    with pytest.raises(ManifestError, match=f"is cut off, or not {suffix} data"):
         read(f"m.jsonl{suffix}", CONTENT)
 
 

@@ -34,6 +34,11 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         find(tmp_path)
 
 
+def test_a_folder_has_no_revisions(checkpoint_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="leave out --revision"):
+        find_checkpoint(CheckpointId(str(checkpoint_folder), revision="v9"))
+
+
 def test_a_hub_model_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ConfigurationError) as caught:

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_what_cannot_be_identified(file: str) -> None:
     with pytest.raises(StorageError, match="Protocol not known") as unknown:
         storage.identify("nope://v.mp4")
     assert unknown.value.kind == "unreadable"
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Whoever opens it waits for somebody who writes."""
+    os.mkfifo(tmp_path / "pipe")
+    for ask in (storage.identify, partial(storage.open_for_reading, seekable=False)):
+        with pytest.raises(StorageError, match="is not a file"):
+            ask(str(tmp_path / "pipe"))
 
 
 PROTOCOLS = sorted({*known_implementations, "nope"} - {"file", "local"})

@@ -104,6 +104,18 @@ def test_a_name_as_long_as_a_name_may_be(tmp_path: Path, new: Path, name: str) -
     assert {path.name for path in tmp_path.iterdir()} == {name, "scratch"}
 
 
+def test_a_folder_is_writable_if_a_file_can_be_made_there(tmp_path: Path) -> None:
+    storage.require_writable(f"{tmp_path}/not/yet")
+    (tmp_path / "file").touch()
+    for folder, reason in (
+        (f"{tmp_path}/file/sub", "Not a directory"),
+        ("/proc/nope", "no file can be made there"),
+    ):
+        with pytest.raises(StorageError, match=f"cannot be written: .*{reason}"):
+            storage.require_writable(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize(
     "url", ["https://h/m.jsonl", "zip://m.jsonl::s3://b/x.zip", "simplecache::https://h/m.jsonl"]
 )

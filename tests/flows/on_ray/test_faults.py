@@ -11,7 +11,9 @@ import pytest
 from tests.flows.on_ray.conftest import (
     Data,
     SimulatedCluster,
+    command,
     facts,
+    many,
     meanwhile,
     packs,
     run,
@@ -60,6 +62,21 @@ def test_a_process_that_dies_changes_nothing(
 def test_a_machine_that_dies_changes_nothing(data: Data, tmp_path: Path) -> None:
     with simulated(nodes=2) as cluster:
         check(cluster, data, tmp_path, SimulatedCluster.kill_node)
+
+
+def test_the_processes_of_lost_machines_take_no_cores_from_extraction(tmp_path: Path) -> None:
+    """Ray starts them again on the machines that are left, where all cores would be theirs."""
+    with simulated(nodes=0) as cluster:
+        for _ in range(3):
+            cluster.add_node(gpus=0)
+        options = [many(tmp_path, videos=2_000), "--no-cache"]
+        with command(tmp_path, cluster.address, *options) as process:
+            wait_for(lambda: len(cluster.processes("ray::ModelActor.tag")) == 3)
+            cluster.kill_node()
+            cluster.kill_node()
+            said, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert "the cluster changed: 2 machines, 1 tagging process" in said
 
 
 def check(

@@ -56,6 +56,17 @@ def test_a_narrow_terminal_cuts_no_word(width: int) -> None:
     assert "All failures: m.jsonl.failures" in shown
 
 
+def test_a_terminal_tells_why_manifests_were_left_as_they_are() -> None:
+    problems = [f"{number}.jsonl: no such file" for number in range(7)]
+    with io.StringIO() as file:
+        show(Summary(problems=problems), Console(file=file))
+        shown = file.getvalue().splitlines()
+    assert shown[-6:] == [
+        *(f"Problem: {problem}" for problem in problems[:5]),
+        "2 more problems, in the ledgers",
+    ]
+
+
 def test_pace_from_the_start_to_the_end() -> None:
     seen: list[Pace] = []
     batches = [["a", "b"], ["c"]]
