@@ -87,7 +87,7 @@ def _misspelt(options: dict[str, Any]) -> State[Any] | None:
     quick check can tell; else None."""
     logging.disable(logging.WARNING)  # the run will list the manifests again, and warn
     try:
-        if options.get("ray"):
+        if "ray" in options:
             require_ray(options["ray"])
         find_manifests(options["manifests"], options.get("output"), options.get("video_root"))
         if model := options.get("hf_ast"):

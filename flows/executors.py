@@ -10,6 +10,8 @@ from tasks.executor import ManagedExecutor
 from tasks.local import LocalExecutor
 from tasks.shown import shown
 
+_HOST_AND_PORT = r"[^\s/@]+:[1-9][0-9]{0,4}"
+
 
 def start_executor(
     ray: str | None, cache: Cache | None, say: Callable[[str], None]
@@ -44,10 +46,10 @@ def require_ray(address: str) -> None:
         )
     if address.startswith("ray://"):
         raise ConfigurationError(
-            f"{shown(address)} is an address of Ray Client: run this on a machine of the cluster,"
+            f"{shown(address)!r} is an address of Ray Client: run this on a machine of the cluster,"
             " with --ray auto."
         )
-    if address not in ("local", "auto") and not re.fullmatch(r"\S+:\d+", address):
+    if address not in ("local", "auto") and not re.fullmatch(_HOST_AND_PORT, address):
         raise ConfigurationError(
-            f"{shown(address)} is no address of a Ray cluster: use local, auto or HOST:PORT."
+            f"{shown(address)!r} is no address of a Ray cluster: use local, auto or HOST:PORT."
         )

@@ -6,6 +6,7 @@ tagging over all results would be a barrier (the runner is first in, first out):
 run would be extracted before the first is tagged.
 """
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -137,6 +138,8 @@ def tag_units(
             while units.submit(runner):
                 yield units.next_outcome(runner)
         except BaseException:
+            # The tasks in flight end with the run: that is no news, and no fault of theirs.
+            logging.getLogger("prefect.task_runs").setLevel(logging.CRITICAL)
             executor.close()  # else leaving the runner waits for the units in flight
             raise
 

@@ -40,6 +40,9 @@ def prompt_stop() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for again in _SIGNALS:
             signal.signal(again, signal.SIG_IGN)
+        name = signal.Signals(number).name
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, f"Stopped by {name}: the next run goes on from here.\n".encode())
         _start_no_server()
         told = threading.Thread(
             target=context.run, args=(_tell_and_end, number, run, tidy), daemon=True

@@ -105,6 +105,11 @@ def _sentence(named: CheckpointId, error: Exception) -> str:
             f"The model {named.hf_ast} is not an audio classifier that transformers can load, such"
             " as AST, Wav2Vec2, HuBERT, WavLM, Whisper, and models with code of their own for it."
         )
+    if "Repo id must" in said:
+        return (
+            f"There is no model {named.hf_ast}: neither a folder of that name, nor a model on the"
+            " Hugging Face hub."
+        )
     if Path(named.hf_ast).is_dir():
         return f"The model in the folder {named.hf_ast} could not be loaded: {said}."
     if not isinstance(error, OSError):

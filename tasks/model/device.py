@@ -25,7 +25,8 @@ def choose_device(name: str) -> torch.device:
         raise ConfigurationError(
             f"There is no device {name!r}: use auto, cpu or cuda:N."
         ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    number = int(name.partition(":")[2] or 0)  # PyTorch's own is a byte: it takes 999 for -25
+    if device.type == "cuda" and number >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise ConfigurationError(f"The device {name} was asked for, but {count} are usable here.")
     return device

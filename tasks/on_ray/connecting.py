@@ -122,10 +122,11 @@ def _refusal(address: str, said: str) -> str:
             f"This machine is not part of the Ray cluster at {shown(address)}: run this on one"
             " that is, or start Ray here with `ray start`."
         )
-    if "InvalidAuthToken" in said:
+    if "InvalidAuthToken" in said or "no authentication token was found" in said:
         return (
-            f"The Ray cluster at {shown(address)} does not accept this machine's token: set"
-            " RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from its head or set RAY_AUTH_TOKEN."
+            f"The Ray cluster at {shown(address)} asks for a token that this machine does not have:"
+            " set RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from its head or set"
+            " RAY_AUTH_TOKEN."
         )
     if "Could not find any running Ray instance" in said:
         return (

@@ -263,7 +263,8 @@ def test_every_parameter_of_the_flow_is_an_option(capsys: pytest.CaptureFixture[
         (["no-such.jsonl"], "no-such.jsonl cannot be listed: there is no such file"),
         (["m.jsonl", "--hf-ast", "empty"], "The model in the folder empty"),
         (["m.jsonl", "--hf-ast", "./no/such/model"], "There is no model ./no/such/model"),
-        (["m.jsonl", "--ray", "head"], "head is no address of a Ray cluster"),
+        (["m.jsonl", "--ray", "head"], "'head' is no address of a Ray cluster"),
+        (["m.jsonl", "--ray", ""], "'' is no address of a Ray cluster"),
     ],
 )
 def test_what_is_misspelt_is_told_before_a_server_is_started(

@@ -77,13 +77,14 @@ def start(prefect_server: None, tmp_path: Path) -> Iterator[Callable[..., Run]]:
             "TMPDIR": str(folder / "tmp"),
             "XDG_CACHE_HOME": str(folder / "cache"),
         }
-        process = subprocess.Popen(
-            [sys.executable, FLOW, str(folder / "m.jsonl"), "--hf-ast", DEMO_MODEL, *options],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with (folder / "stderr").open("wb") as said:
+            process = subprocess.Popen(
+                [sys.executable, FLOW, str(folder / "m.jsonl"), "--hf-ast", DEMO_MODEL, *options],
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
         runs.append(Run(process, folder))
         return runs[-1]
 
@@ -102,6 +103,10 @@ def stop_once_it_works(run: Run, sign: signal.Signals, seconds: float) -> None:
     status = run.process.wait(timeout=20)
     assert status in (128 + sign, -sign)
     assert run.state() == ("Crashed", 1)
+    said = (run.folder / "stderr").read_text()
+    assert said.count(f"Stopped by {sign.name}: the next run goes on from here.\n") == 1
+    assert "Traceback" not in said
+    assert "Task run" not in said
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])

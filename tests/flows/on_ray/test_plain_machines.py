@@ -113,7 +113,7 @@ def test_another_token(cluster: dict[str, str]) -> None:
         text=True,
         timeout=LIMIT_SECONDS,
     )
-    assert "does not accept this machine's token" in done.stderr
+    assert "asks for a token that this machine does not have" in done.stderr
 
 
 def test_a_run_of_a_deployment(machine: Machine, data: Data, tmp_path: Path) -> None:

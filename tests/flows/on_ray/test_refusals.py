@@ -60,7 +60,14 @@ def test_without_the_option_ray_is_not_imported() -> None:
 
 
 def test_an_address_of_another_kind() -> None:
-    for address in ("ray://head:10001", "head", "http://head/"):
+    for address in (
+        "ray://head:10001",
+        "head",
+        "http://head:6379",
+        "user:secret@head:6379",
+        "auto ",
+        "",
+    ):
         with pytest.raises(ConfigurationError, match=r"auto"):
             start_executor(address, None, print)
 
