@@ -46,7 +46,8 @@ def run(options: dict[str, Any], as_json: bool) -> int:
         return _report(state, as_json)
     say("Starting a temporary Prefect server; set PREFECT_API_URL to use one that is running.")
     if not options.get("dry_run") and not options.get("ray"):
-        threading.Thread(target=_import_model, name="import torch", daemon=True).start()
+        # Not a daemon: a process that ends while one is inside PyTorch may abort.
+        threading.Thread(target=_import_model, name="import torch").start()
     settings: dict[Any, Any] = {
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_SECONDS,
         PREFECT_SERVER_ANALYTICS_ENABLED: False,

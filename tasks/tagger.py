@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tasks.audio.clip import Clip
 from tasks.audio.window import Channels, Window, Windows
 from tasks.cache import SCORES, entry_key
-from tasks.errors import ConfigurationError
 from tasks.identify import Video
 from tasks.model import Checkpoint, CheckpointId, Dtype
 
@@ -116,10 +115,12 @@ class Tagger:
         """Load the weights on a thread; an error in them is raised by the first use."""
 
         def load() -> None:
-            with suppress(ConfigurationError):
+            with suppress(Exception):
                 self.load()
 
-        threading.Thread(target=load, name="load model", daemon=True).start()
+        # Not a daemon: a process that ends while one is inside PyTorch may abort. A run that is
+        # stopped does not wait for it (flows/stopping.py).
+        threading.Thread(target=load, name="load model").start()
 
     def score_key(self, video: Video) -> str:
         """Return the key of a video's scores: the video's identity, its windows, and the model.

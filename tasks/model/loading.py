@@ -69,8 +69,7 @@ def _load(
         except BaseException as error:  # noqa: BLE001 - raised by the caller
             loaded.set_exception(error)
 
-    # A daemon: a process that is stopped does not wait for a model that compiles.
-    threading.Thread(target=load, name="load model", daemon=True).start()
+    threading.Thread(target=load, name="load model").start()
     return loaded.result()
 
 
