@@ -1,6 +1,6 @@
 # make demo   the main job, offline: tags the demo videos with the demo model and shows the result
-# make check  what a change must pass before it is shared: half a minute, starts no server
-# make test   all tests
+# make check  what a change must pass before it is shared: less than a minute, starts no server
+# make test   all tests but the slow ones, which make test-slow runs
 # All set up everything they need in .venv first.
 
 # The first that is there, starts, and is of a version that is supported.

@@ -28,7 +28,7 @@ from tasks.model import CheckpointId
 from tasks.model.batch import to_float
 from tasks.model.checkpoint import find_checkpoint
 from tasks.model.classifier import Classifier
-from tasks.model.device import choose_device, choose_dtype, describe
+from tasks.model.device import choose_device, choose_dtype, describe_device
 from tasks.model.features import SAMPLING_RATE, samples_for
 from tasks.model.loading import load_classifier
 
@@ -240,7 +240,8 @@ def measure(classifier: Classifier, folder: Path, sizes: Sizes) -> None:
     device = classifier.device
     flops = flops_of_a_clip(classifier.model.config)
     clips = random_clips(sizes.clips, classifier.model.config.max_length)
-    print(f"device: {describe(device, choose_dtype('auto', device))}; torch {torch.__version__}")
+    name = describe_device(device, choose_dtype("auto", device))
+    print(f"device: {name}; torch {torch.__version__}")
     matrix_rate = measure_matrix_rate(device, sizes)
     print(f"bfloat16 matrix products: {matrix_rate / TERA:.2f} TFLOP/s")
     print(f"copies to the device: {measure_copy_rate(device, sizes) / GIGA:.1f} GB/s")

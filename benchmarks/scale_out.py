@@ -28,7 +28,7 @@ from prefect.testing.utilities import prefect_test_harness
 from ray.cluster_utils import Cluster
 
 from flows.pipeline import tag_units
-from tasks.labels import Answer
+from tasks.labels import TagOptions
 from tasks.model import CheckpointId
 from tasks.on_ray import executor as on_ray
 from tasks.on_ray.remote import ModelActor, Work
@@ -116,7 +116,7 @@ def run_units(
     """Send so many units through the flow's pipeline."""
     with closing(Videos()) as videos:
         videos.add(0, [(row, f"{row}.mp4") for row in range(units * UNIT)])
-        for _ in tag_units(videos, tagger, executor, Answer()):
+        for _ in tag_units(videos, tagger, executor, TagOptions()):
             note()
 
 

@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cache.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("action", choices=["show", "prune"])
     parser.add_argument("--cache", metavar="URL", help="default: the folder that the flow uses")
-    prunes = "remove entries that were unused for so many days (default 30)"
-    parser.add_argument("--days", type=_days, default=30, help=prunes)
+    prunes = "remove entries that were not used for N days (default 30)"
+    parser.add_argument("--days", type=_days, default=30, metavar="N", help=prunes)
     options = parser.parse_args(argv)
     console = Console()
     try:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.print(f"removed {prune(cache, options.days)}")
         console.print(shown_url(cache.url), markup=False, highlight=False)
         table = by_age(cache)
-        console.print("nothing" if table.empty else render.terminal(table))
+        console.print("the cache is empty" if table.empty else render.terminal(table))
     except (ConfigurationError, TransientError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
         return 1

@@ -24,9 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the options; those of the process when None.
 
     Returns:
-        0 when every sample is tagged, 1 when some are not (after a dry run: when a manifest is
-        refused), 2 when the run could not start, 3 when more failed than ``--max-failure-rate``
-        allows.
+        0 when every sample is tagged; 1 when some are not, when the run failed, or when a dry run
+        would refuse a manifest; 2 when the run could not start; 3 when more failed than
+        ``--max-failure-rate`` allows; 4 when the Ray cluster was lost; 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if argv is None else argv
     as_json = "--json" in arguments
@@ -90,12 +90,17 @@ def _parser() -> _Parser:
     add(
         "--trust-remote-code", action="store_true", help="run Python code that comes with the model"
     )
-    add("--tag-field-name", type=_name, metavar="NAME", help="default video_audio_tags")
+    add(
+        "--tag-field-name",
+        type=_name,
+        metavar="NAME",
+        help="the field of the tags (default video_audio_tags)",
+    )
     add("--meta-field", metavar="NAME", help="keep the tags in this dict field of the sample")
-    add("--video-key", type=_name, metavar="NAME", help="default videos")
+    add("--video-key", type=_name, metavar="NAME", help="field of the paths (default videos)")
     add("--video-root", metavar="URL", help="base of relative video paths (default: manifest's)")
     add("--output", metavar="URL", help="folder for the tagged copies (default: in place)")
-    add("--channels", choices=["mix", "first"], help="default mix")
+    add("--channels", choices=["mix", "first"], help="mix all channels (default), or use the first")
     add(
         "--windows",
         type=_windows,
@@ -125,7 +130,7 @@ def _parser() -> _Parser:
     )
     add("--batch-size", type=_batch, metavar="N", help="clips the model takes at a time, 1 to 1024")
     add("--device", type=_device, metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default auto)")
-    add("--dtype", choices=["auto", "float32", "bfloat16"], help="default auto")
+    add("--dtype", choices=["auto", "float32", "bfloat16"], help="the model's (default auto)")
     add("--compile-model", action="store_true", help="compile the model when it is loaded")
     add("--cache", metavar="URL", help="where scores and audio are kept between runs")
     add("--keep", choices=["auto", "clips", "tags"], help="what the cache keeps of a video")
@@ -144,7 +149,7 @@ def _parser() -> _Parser:
         "--max-failure-rate",
         type=_share,
         metavar="X",
-        help="share of failures that fails the run (default 0.1)",
+        help="share of samples above which the run fails (default 0.1)",
     )
     add("--report", metavar="URL", help="folder (or .html) for a page to look at and listen to")
     add("--report-sound", choices=["on", "off"], help="off leaves out the sound")
@@ -177,14 +182,14 @@ def _windows(text: str) -> str:
     return text
 
 
-def _positive(text: str, most: int = 999_999) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
+def _positive(text: str, limit: int = 999_999) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= limit:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {limit}")
     return int(text)
 
 
 def _batch(text: str) -> int:
-    return _positive(text, most=1_024)
+    return _positive(text, limit=1_024)
 
 
 def _name(text: str) -> str:

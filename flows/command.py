@@ -39,11 +39,11 @@ def run(options: dict[str, Any], as_json: bool) -> int:
     if refusal := _server_refusal():
         return refuse_run(refusal, as_json)
     if PREFECT_API_URL.value():
-        return _report(_run(options), as_json)
+        return _show_result(_run(options), as_json)
     # Mistakes in the options are reported before a server starts. If one is running, the run
     # reports them, so that they are recorded there.
     if (state := _misspelt(options)) is not None:
-        return _report(state, as_json)
+        return _show_result(state, as_json)
     say("Starting a temporary Prefect server; set PREFECT_API_URL to use one that is running.")
     if not options.get("dry_run") and not options.get("ray"):
         # Not a daemon: a process that ends while one is inside PyTorch may abort.
@@ -53,12 +53,12 @@ def run(options: dict[str, Any], as_json: bool) -> int:
         PREFECT_SERVER_ANALYTICS_ENABLED: False,
     }
     with temporary_settings(settings):
-        return _report(_run(options), as_json)
+        return _show_result(_run(options), as_json)
 
 
 def refuse_run(sentence: str, as_json: bool) -> int:
     """Say why there is no run, also as JSON when that was asked for; return the exit status."""
-    return _report(Misconfigured(sentence, Summary().as_dict()).state(), as_json)
+    return _show_result(Misconfigured(sentence, Summary().as_dict()).state(), as_json)
 
 
 def _server_refusal() -> str | None:
@@ -77,7 +77,7 @@ def _server_refusal() -> str | None:
             )
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return shown(
-            f"The Prefect server at {url} does not answer as one ({reason}). Start it, or unset"
+            f"No Prefect server answers at {url} ({reason}). Start it, or unset"
             " PREFECT_API_URL to use a temporary one."
         )
     return None
@@ -111,7 +111,7 @@ def _run(parameters: dict[str, Any]) -> State[Any]:
     return cast("State[Any]", tag_videos(**parameters, return_state=True))
 
 
-def _report(state: State[Any], as_json: bool) -> int:
+def _show_result(state: State[Any], as_json: bool) -> int:
     """Print the result of the run, and return the exit status."""
     result = state.result(raise_on_failure=False)
     match result:

@@ -45,7 +45,7 @@ class Merging:
         fields: Fields,
         videos: Videos,
         retag: Retag,
-        provenance: str | None = None,
+        provenance: str | None,
     ) -> None:
         self._waiting = Waiting([plan for plan in plans if plan.needs_merge])
         self._refused = [(plan, plan.error) for plan in plans if plan.error is not None]

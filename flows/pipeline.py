@@ -25,7 +25,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from tasks.errors import ClusterLost, ConfigurationError, Failure, FailureKind, TransientError
 from tasks.executor import ManagedExecutor
 from tasks.extract import extract_audio
-from tasks.labels import Answer, video_tags
+from tasks.labels import TagOptions, video_tags
 from tasks.scores import VideoScores
 from tasks.shown import shown, shown_url
 from tasks.tag import tag_audio
@@ -37,7 +37,7 @@ from tasks.videos import ManifestRange, Unit, Videos
 MAX_BEHIND = 1_000
 """How many units may start while an older one has not ended: this bounds a run's memory."""
 
-Describe = Callable[[VideoScores], VideoTags]
+ToTags = Callable[[VideoScores], VideoTags]
 
 
 @dataclass
@@ -48,8 +48,8 @@ class UnitOutcome:
         scores: the model's scores, by video URL.
         tags: the tags, by video URL.
         failed: the videos without tags.
-        extracted: the videos that were extracted, as their scores were not known.
-        known: how many videos had known scores.
+        extracted: the videos that were extracted, as their scores were not in the cache.
+        cached: how many videos had their scores in the cache.
         unkept: why clips or scores could not be written to the cache, if some could not.
         seconds: how long each stage was at work on it.
         unsettled: the manifests that wait for units which have not ended.
@@ -59,7 +59,7 @@ class UnitOutcome:
     tags: dict[str, VideoTags] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     extracted: list[ExtractedVideo] = field(default_factory=list)
-    known: int = 0
+    cached: int = 0
     unkept: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     unsettled: list[ManifestRange] = field(default_factory=list)
@@ -76,10 +76,10 @@ class UnitOutcome:
         formats = Counter(one.read_through for one in self.extracted if one.read_through)
         if formats:
             named = ", ".join(f"{name} ({number:,})" for name, number in formats.items())
-            yield f"read to the end, because their format has no index: {named}"
+            yield f"videos read to the end, because their format has no index: {named}"
         if self.unkept:
             why = shown(self.unkept)
-            yield f"the next run must do this again, because the cache cannot be written: {why}"
+            yield f"results are not cached, so the next run computes them again: {why}"
 
     def settled(self) -> Iterator[tuple[str, VideoTags | Failure]]:
         """Yield the tags or the failure of each URL."""
@@ -107,7 +107,7 @@ class _InFlight:
 
 
 def tag_units(
-    videos: Videos, tagger: Tagger, executor: ManagedExecutor, answer: Answer
+    videos: Videos, tagger: Tagger, executor: ManagedExecutor, options: TagOptions
 ) -> Iterator[UnitOutcome]:
     """Extract and tag all videos, some units at a time; outcomes come as the units end.
 
@@ -117,20 +117,20 @@ def tag_units(
         videos: the videos of the run.
         tagger: the model, and all else that decides the scores.
         executor: does the work.
-        answer: how scores become tags.
+        options: how scores become tags.
 
     Raises:
         ConfigurationError: the model cannot tag at all.
         ClusterLost: the cluster does not answer any more.
     """
-    describe = partial(
+    to_tags = partial(
         video_tags,
         labels=tagger.labels,
         activation=tagger.checkpoint.activation,
         window_seconds=tagger.window.seconds,
-        answer=answer,
+        options=options,
     )
-    units = _Units(videos, tagger, executor, describe)
+    units = _Units(videos, tagger, executor, to_tags)
     # No limit on threads: each unit in flight has two, and its tag run waits in one of them.
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner()
     with runner:
@@ -148,9 +148,9 @@ class _Units:
     """The units of a run: some are in flight, the others wait."""
 
     def __init__(
-        self, videos: Videos, tagger: Tagger, executor: ManagedExecutor, describe: Describe
+        self, videos: Videos, tagger: Tagger, executor: ManagedExecutor, to_tags: ToTags
     ) -> None:
-        self._tagger, self._executor, self._describe = tagger, executor, describe
+        self._tagger, self._executor, self._to_tags = tagger, executor, to_tags
         self._clock = _Clock()
         self._waiting = enumerate(videos.units(executor.unit_size(tagger, len(videos))), start=1)
         self._in_flight: dict[int, _InFlight] = {}
@@ -174,7 +174,7 @@ class _Units:
     def next_outcome(self, runner: "ThreadPoolTaskRunner[Any]") -> UnitOutcome:
         """Wait for the unit that ends next, and return its results."""
         unit = self._in_flight.pop(self._ended.get())
-        outcome = _settle(unit, self._describe, self._clock)
+        outcome = _settle(unit, self._to_tags, self._clock)
         _forget(runner, unit)
         outcome.unsettled = self._rest + [one.unit.span for one in self._in_flight.values()]
         return outcome
@@ -216,7 +216,7 @@ class _Clock:
         return spent
 
 
-def _settle(unit: _InFlight, describe: Describe, clock: _Clock) -> UnitOutcome:
+def _settle(unit: _InFlight, to_tags: ToTags, clock: _Clock) -> UnitOutcome:
     """Wait for a unit, and give each of its videos tags or a failure."""
     outcome = UnitOutcome()
     kind, problem = FailureKind.INTERNAL, "the task run did not end"
@@ -227,7 +227,7 @@ def _settle(unit: _InFlight, describe: Describe, clock: _Clock) -> UnitOutcome:
             case ExtractedUnit():
                 result.drop_clips()
                 outcome.failed += result.failed
-                outcome.extracted, outcome.known = result.extracted, len(result.known)
+                outcome.extracted, outcome.cached = result.extracted, len(result.cached_scores)
                 outcome.unkept = result.unkept or outcome.unkept
             case TaggedUnit():
                 outcome.failed += result.failed
@@ -237,7 +237,7 @@ def _settle(unit: _InFlight, describe: Describe, clock: _Clock) -> UnitOutcome:
                 kind, problem = result.kind, result.reason
             case Exception():
                 problem = f"{type(result).__name__}: {result}"
-    outcome.tags = {url: describe(scores) for url, scores in outcome.scores.items()}
+    outcome.tags = {url: to_tags(scores) for url, scores in outcome.scores.items()}
     outcome.seconds = clock.seconds(unit)
     settled = outcome.tags.keys() | {failed.url for failed in outcome.failed}
     lost = [url for url in unit.unit.urls if url not in settled]

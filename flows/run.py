@@ -15,15 +15,15 @@ from flows.show.background import background
 from flows.show.examples import Examples
 from flows.show.progress import on_terminal, track
 from flows.show.report import write_report
-from flows.summary import Summary, counted
+from flows.summary import Summary
 from tasks.cache import Cache
 from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.executor import ManagedExecutor
-from tasks.labels import Answer, provenance
+from tasks.labels import TagOptions, provenance
 from tasks.manifests import Fields, Retag
-from tasks.plan import ManifestPlan, explain, find_manifests, plan
+from tasks.plan import ManifestPlan, find_manifests, manifest_problem, plan
 from tasks.pruning import prune_if_due
-from tasks.shown import shown_url
+from tasks.shown import counted, shown_url
 from tasks.storage import resolve
 from tasks.tagger import Tagger, TaggerRequest
 from tasks.videos import Videos
@@ -36,7 +36,7 @@ class Run:
     Attributes:
         request: the model, and how audio is prepared for it.
         fields: the fields of samples that are read and written.
-        answer: how scores become tags.
+        options: how scores become tags.
         retag: which tagged samples are tagged again.
         executor: extracts and tags.
         cache: the cache; None keeps nothing between runs.
@@ -51,7 +51,7 @@ class Run:
 
     request: TaggerRequest
     fields: Fields
-    answer: Answer
+    options: TagOptions
     retag: Retag
     executor: ManagedExecutor
     cache: Cache | None
@@ -74,7 +74,7 @@ class Run:
         if self.fields.provenance:
             tagger, channels = self._find_model(), self.request.channels
             self.made_by = provenance(
-                tagger.checkpoint, tagger.dtype, tagger.windows, channels, self.answer, _version()
+                tagger.checkpoint, tagger.dtype, tagger.windows, channels, self.options, _version()
             )
         self.progress.say(f"reading {counted(len(found), 'manifest')}")
         with self.summary.timed("list and plan"):
@@ -83,7 +83,7 @@ class Run:
         log.info("%s; to tag: %s", counted(len(plans), "manifest"), _to_tag(plans, self.summary))
         for one in plans:
             if one.error is not None:
-                log.error("refused: %s", explain(one.manifest, one.error))
+                log.error("refused: %s", manifest_problem(one.manifest, one.error))
         return plans
 
     def tag(self, plans: Sequence[ManifestPlan], with_examples: bool) -> None:
@@ -113,16 +113,16 @@ class Run:
         self.executor.start(tagger)
         self.summary.computed_on = self.executor.describe()
         log.info("the model computes on %s", self.summary.computed_on)
-        if self.answer.groups and (note := self.answer.groups.check(tagger.labels)):
+        if self.options.groups and (note := self.options.groups.check(tagger.labels)):
             log.warning(note)
         return tagger
 
     def _tag_videos(self, tagger: Tagger, merging: Merging, with_examples: bool) -> None:
         log = get_run_logger()
         activation, seconds = tagger.checkpoint.activation, tagger.window.seconds
-        self.examples = Examples(tagger.labels, activation, seconds, self.answer)
+        self.examples = Examples(tagger.labels, activation, seconds, self.options)
         with on_terminal(log.info) as shown:
-            units = tag_units(self.videos, tagger, self.executor, self.answer)
+            units = tag_units(self.videos, tagger, self.executor, self.options)
             for unit in track(units, self.summary.videos, [shown, self.progress], self.at_work):
                 self.videos.settle(unit.settled())
                 self.summary.count_unit(unit)
@@ -134,7 +134,7 @@ class Run:
         self.summary.computed_on = self.executor.describe()
 
     def prune(self, days: int) -> None:
-        """Remove cache entries unused for so many days; a refusal of the store is only logged."""
+        """Remove cache entries unused for ``days``; a refusal of the store is only logged."""
         log = get_run_logger()
         try:
             pruned = prune_if_due(self.cache, days) if self.cache else None
@@ -178,7 +178,9 @@ def would_tag(plans: Sequence[ManifestPlan], summary: Summary) -> State[Facts]:
         if one.untagged:
             samples, where = counted(one.samples, "sample"), shown_url(one.manifest.url)
             log.info("would tag %d of %s in %s", one.untagged, samples, where)
-    summary.problems = [explain(one.manifest, one.error) for one in plans if one.error is not None]
+    summary.problems = [
+        manifest_problem(one.manifest, one.error) for one in plans if one.error is not None
+    ]
     refused = f", and refuse {counted(len(summary.problems), 'manifest')}"
     would = f"would tag {_to_tag(plans, summary)}{refused if summary.problems else ''}"
     return Completed(name=DRY_RUN, message=would, data=summary.as_dict())

@@ -23,7 +23,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def prompt_stop() -> Iterator[None]:
-    """After a signal, tell the server, let the block clean up, and end the process soon.
+    """Handle SIGINT and SIGTERM: tell the server, let the block clean up, and end the process soon.
 
     Prefect does this too, but waits until all threads have ended. A thread cannot be stopped while
     it is in the model, in a library or in a request without an answer, and one unit of a large
@@ -68,7 +68,8 @@ def prompt_stop() -> Iterator[None]:
 
 def _tell_and_end(number: int, run: UUID, tidy: threading.Event) -> None:
     # A run that is being cancelled is set to Cancelled by its worker, once the process has ended;
-    # the server accepts no Crashed for one that has a final state already.
+    # the server accepts no Crashed for one that has a final state already. Whatever fails here, the
+    # process must end, and there is nobody left to be told.
     limit = {"timeout": GRACE_SECONDS}
     with suppress(Exception), get_client(limit, sync_client=True) as client:
         if not (state := client.read_flow_run(run).state) or not state.is_cancelling():

@@ -13,7 +13,7 @@ from tasks.filling import EXAMPLES
 from tasks.manifests.ledger import ledger_of
 from tasks.merge import Merged
 from tasks.plan import ManifestPlan
-from tasks.shown import shown, shown_url
+from tasks.shown import counted, shown, shown_url
 from tasks.tags import EMPTY
 
 SCHEMA = 1
@@ -21,11 +21,6 @@ SCHEMA = 1
 
 MAX_LISTED = 100
 """How many problems, and how many ledgers, the result of a run lists."""
-
-
-def counted(number: int, noun: str) -> str:
-    """Return ``1 sample``, ``2,000 samples``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass
@@ -124,7 +119,7 @@ class Summary:
         """Count the videos of one unit."""
         self.tags.update(tags.label for tags in unit.tags.values())
         self.empty = self.tags[EMPTY]
-        self.cached += unit.known + sum(one.cached for one in unit.extracted)
+        self.cached += unit.cached + sum(one.cached for one in unit.extracted)
         self.bytes_read += sum(one.bytes_read for one in unit.extracted)
         for failed in unit.failed:
             self._tally(failed.kind).add(1, f"{shown_url(failed.url)}: {failed.reason}")
@@ -138,7 +133,7 @@ class Summary:
             problem = shown(str(merged.problem))
             self.failed += plan.untagged
             self.problems.append(problem)
-            self._tally(merged.error).add(1, problem)
+            self._tally(merged.kind).add(1, problem)
             if merged.recorded:
                 self.ledgers[ledger_of(name)] += max(1, plan.untagged)
             skipped = plan.samples - plan.untagged

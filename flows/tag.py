@@ -32,8 +32,8 @@ from flows.variables import named_manifests, text_variable
 from tasks.audio.window import parse_windows
 from tasks.cache import Cache, Keep, default_cache
 from tasks.errors import ClusterLost, ConfigurationError
-from tasks.labels import Answer, LabelMap
-from tasks.labels.answer import Aggregate
+from tasks.labels import LabelMap, TagOptions
+from tasks.labels.tagging import Aggregate
 from tasks.manifests import Fields, Retag
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
 from tasks.shown import shown_url
@@ -121,7 +121,7 @@ def tag_videos(
         output: Folder for tagged copies; by default the manifests are replaced in place.
         channels: Use a mix of all channels, or only the first as data-juicer does.
         windows: What is classified: start is one window (as much as the model takes at a time) at
-            the start of a video, a number is so many windows spread over it, all is all of it.
+            the start of a video, a number N is N windows spread over it, all is all of it.
         label_map: A JSON or CSV file, path or URL, that names a group for each label of the model,
             or audioset for the map that comes with the project. Tags, scores and timelines then
             name groups.
@@ -141,7 +141,7 @@ def tag_videos(
         cache: Where scores and extracted audio are kept between runs; by default the deployment's
             variable tag_videos_cache, else a folder in the user's cache directory.
         keep: What the cache keeps of a video: tags is the scores, clips is all extracted audio too;
-            auto is the scores, and in a local folder also the audio of the start.
+            auto is the scores, and in a local folder, without Ray, also the audio of the start.
         cache_days: Days after which unused entries are removed from the cache.
         no_cache: Keep nothing between runs.
         retag: Tag samples again that have tags; stale is only the samples that were tagged with
@@ -185,7 +185,7 @@ def tag_videos(
             )
             groups = LabelMap.load(label_map) if label_map else None
             asked = scores_field is not None, timeline_field is not None
-            answer = Answer(aggregate, top_k, min_score, groups, *asked)
+            options = TagOptions(aggregate, top_k, min_score, groups, *asked)
             cache = cache or text_variable("tag_videos_cache")
             if ray and keep == "auto":
                 keep = "tags"  # clips reach the model without a file
@@ -196,7 +196,7 @@ def tag_videos(
                 progress.say("connecting to the Ray cluster")
             executor = start_executor(None if dry_run else ray, kept, log.info)
             closed.callback(executor.close)
-            run = Run(request, fields, answer, retag, executor, kept, videos, summary, progress)
+            run = Run(request, fields, options, retag, executor, kept, videos, summary, progress)
             if ray:
                 run.at_work = executor.describe
 

@@ -29,7 +29,7 @@ _DIGEST_SIZE = _DIGEST().digest_size
 _PROBE = "probe"
 
 SCORES = "scores-1"
-"""Kind of the entries that hold the scores of videos."""
+"""The folder of what is kept for whole units: the scores and the failures of videos."""
 
 Keep = Literal["auto", "clips", "tags"]
 
@@ -65,7 +65,8 @@ class Cache:
     Attributes:
         fs: the file system of the folder.
         root: the folder's path there.
-        trouble: why the last entry that failed to be written did so; None if none failed.
+        trouble: why an entry could not be written, since :meth:`take_trouble` was called last;
+            None if none failed.
     """
 
     def __init__(self, url: str, keep: Keep = "auto") -> None:
@@ -120,7 +121,7 @@ class Cache:
         try:
             yield key
         finally:
-            with suppress(StorageError), translated():  # the right to write is enough
+            with suppress(StorageError), translated():  # a store may allow writing but not deleting
                 self.fs.rm_file(path)
 
     def get(self, key: str) -> bytes | None:
@@ -134,7 +135,7 @@ class Cache:
             with translated():
                 entry: bytes = self.fs.cat_file(path)
         except StorageError as error:
-            if error.transient:
+            if error.is_transient:
                 raise TransientError(f"the cache cannot be read: {error.reason}") from error
             return None
         if self.is_local:
@@ -159,7 +160,7 @@ class Cache:
         try:
             return self._packs.get(keys)
         except StorageError as error:
-            if error.transient:
+            if error.is_transient:
                 raise TransientError(f"the cache cannot be read: {error.reason}") from error
             return {}
 
@@ -170,14 +171,16 @@ class Cache:
         except StorageError as error:
             self.trouble = error.reason
 
+    def take_trouble(self) -> str | None:
+        """Return why an entry could not be written since the last call; None if none failed."""
+        trouble, self.trouble = self.trouble, None
+        return trouble
+
     def _write(self, path: str, entry: bytes) -> None:
         if not self.is_local:
             self.fs.pipe_file(path, entry)
             return
-        # Only folders below the root are made: a run without a cache removes its temporary one, and
-        # threads that still write must not bring it back.
-        for folder in reversed(Path(path).relative_to(self.root).parents[:-1]):
-            Path(self.root, folder).mkdir(exist_ok=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(f"{path}.{uuid.uuid4().hex}")
         try:
             temporary.write_bytes(entry)

@@ -11,6 +11,14 @@
     ├── ClusterLost           the machines that do the work are gone: the run ends
     └── TransientError        something outside failed in a way that may pass
 
+    FailureKind               what a user reads
+    ├── of the file           missing, forbidden, empty-file
+    ├── of its content        not-media, corrupt, encrypted, unsupported
+    ├── of its decoding       timeout, crashed, memory
+    ├── of its store          changed, unreadable, unreachable
+    ├── of the manifest       malformed (one sample), manifest (the whole)
+    └── of this program       internal
+
 Storage raises only StorageError. Its callers know what was read, and translate it once: to the
 failure of a video, to the refusal of a manifest, or to a configuration that cannot work.
 """
@@ -25,19 +33,23 @@ from tasks.shown import shown, shown_url
 class FailureKind(StrEnum):
     """Why a video or a sample has no tag, in one stable word.
 
-    Users see it as ``error`` in the ledger, the report and ``--json``. In the code an error is an
-    exception, and this word is its ``kind``.
+    Users see it as ``error`` in the ledger and the report, and as a key of ``failures`` in
+    ``--json``. In the code an error is an exception, and this word is its ``kind``.
     """
 
     MISSING = "missing"
     FORBIDDEN = "forbidden"
     EMPTY_FILE = "empty-file"
     NOT_MEDIA = "not-media"
+    """FFmpeg knows no such format, or it is a playlist or a picture."""
     CORRUPT = "corrupt"
+    """It is damaged or cut off, so that nothing proves that it has no sound."""
     ENCRYPTED = "encrypted"
     UNSUPPORTED = "unsupported"
+    """FFmpeg has no decoder for its sound; of a store: it cannot do this."""
     TIMEOUT = "timeout"
     CRASHED = "crashed"
+    """It ended the process that decoded it."""
     MEMORY = "memory"
     CHANGED = "changed"
     """The file is no longer the one that the run has looked at."""
@@ -85,7 +97,7 @@ class Failure:
         """Make a failure of an exception about a video; an unexpected one is ``internal``."""
         if isinstance(error, VideoError | StorageError | TransientError):
             return cls(url, error.kind, error.reason)
-        return cls(url, FailureKind.INTERNAL, explained(error))
+        return cls(url, FailureKind.INTERNAL, error_text(error))
 
     @property
     def is_transient(self) -> bool:
@@ -116,8 +128,8 @@ class StorageError(TaggingError):
     """A store refused, or did not answer. Does not name what was to be read: callers do.
 
     Attributes:
-        kind: ``missing``, ``forbidden``, ``changed``, ``memory``, ``unreachable``, or
-            ``unreadable`` for all else.
+        kind: ``missing``, ``forbidden``, ``changed``, ``memory``, ``unreachable``,
+            ``unsupported`` (the store cannot do this), or ``unreadable`` for all else.
         reason: what happened, in a few words.
     """
 
@@ -126,7 +138,7 @@ class StorageError(TaggingError):
         self.kind, self.reason = kind, str(self)
 
     @property
-    def transient(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether it may pass."""
         return self.kind is FailureKind.UNREACHABLE
 
@@ -187,7 +199,7 @@ class TransientError(TaggingError):
         self.reason = str(self)
 
 
-def explained(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return the text of an error; that of an error which is not ours begins with its class."""
     if isinstance(error, TaggingError):
         return str(error)

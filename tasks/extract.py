@@ -32,14 +32,14 @@ def extract_unit(urls: Sequence[str], tagger: Tagger, cache: Cache | None) -> Ex
     identified = identify_videos(urls)
     videos = [video for video in identified if isinstance(video, Video)]
     unit = ExtractedUnit(
-        known=known_scores(videos, tagger, cache),
+        cached_scores=known_scores(videos, tagger, cache),
         failed=[failed for failed in identified if isinstance(failed, Failure)],
     )
 
     def extract(video: Video) -> ExtractedVideo | Failure:
         return attempt(video.url, lambda: _find_or_extract(video, tagger, cache))
 
-    unknown = [video for video in videos if video.url not in unit.known]
+    unknown = [video for video in videos if video.url not in unit.cached_scores]
     failures = known_failures(unknown, tagger, cache)
     unit.failed += failures.values()
     unknown = [video for video in unknown if video.url not in failures]
@@ -52,7 +52,7 @@ def extract_unit(urls: Sequence[str], tagger: Tagger, cache: Cache | None) -> Ex
             unit.extracted.append(outcome)
     unit.failed += failed.values()
     keep_failures(failed, tagger, cache)
-    unit.unkept = cache.trouble if cache else None
+    unit.unkept = cache.take_trouble() if cache else None
     return unit
 
 

@@ -44,7 +44,7 @@ class LocalExecutor:
 
     def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
         if not unit.extracted:  # known scores need no model
-            return TaggedUnit(dict(unit.known))
+            return TaggedUnit(dict(unit.cached_scores))
         with self._loading.inside():
             tagger.load()
         with self._tagging.inside():

@@ -20,7 +20,7 @@ from tasks.errors import (
 from tasks.filling import Filler, MergeResult, Outcomes
 from tasks.manifests import ExtendableFormat, Fields, Retag, ledger
 from tasks.manifests.files import open_manifest, replace, writing
-from tasks.plan import ManifestPlan, explain
+from tasks.plan import ManifestPlan, manifest_problem
 from tasks.shown import shown
 from tasks.storage import Identity, find, keeps_start, open_for_reading, scratch
 from tasks.videos import Videos
@@ -157,14 +157,14 @@ class Merged:
         plan: of the manifest.
         result: the counts; None when it was left unchanged.
         problem: what went wrong, in a sentence, or None.
-        error: the word for why it was left unchanged.
+        kind: the kind of failure for which it was left unchanged.
         recorded: whether its ledger tells why.
     """
 
     plan: ManifestPlan
     result: MergeResult | None
     problem: str | None = None
-    error: FailureKind = FailureKind.INTERNAL
+    kind: FailureKind = FailureKind.INTERNAL
     recorded: bool = False
 
 
@@ -198,7 +198,7 @@ def leave(plan: ManifestPlan, error: Exception) -> Merged:
     with suppress(Exception):  # the first error says more
         ledger.refuse(error, manifest.url, manifest.target)
         recorded = True
-    return Merged(plan, None, explain(manifest, error), ledger.kind_of(error), recorded)
+    return Merged(plan, None, manifest_problem(manifest, error), ledger.kind_of(error), recorded)
 
 
 @task(

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 
-from tasks.errors import ConfigurationError, ManifestError, StorageError, explained
+from tasks.errors import ConfigurationError, ManifestError, StorageError, error_text
 from tasks.manifests import Fields, Retag, Sample, needs_random_access, to_write
 from tasks.manifests.files import open_manifest
 from tasks.manifests.listing import above_partitions, has_summary, list_manifests, table_of
@@ -72,9 +72,9 @@ class ManifestPlan:
         return self.error is None and (self.untagged > 0 or not self.manifest.in_place)
 
 
-def explain(manifest: Manifest, error: Exception) -> str:
+def manifest_problem(manifest: Manifest, error: Exception) -> str:
     """Say in a sentence that names the manifest why it is left unchanged."""
-    said = explained(error)
+    said = error_text(error)
     url, target = shown_url(manifest.url), shown_url(manifest.target)
     return said if url in said or target in said else f"{target}: {said}"
 

@@ -16,8 +16,8 @@ from tasks.errors import ConfigurationError, StorageError, TransientError
 from tasks.shown import shown_url
 from tasks.storage import translated
 
-# An entry, or a part of one that a killed run has left. Other files in the folder are not ours:
-# they are not counted and, above all, not removed.
+# An entry, or a part of one that a killed run has left; tags-N is of old caches. Other files in the
+# folder are not ours: they are not counted and, above all, not removed.
 _ENTRY = re.compile(
     r"(?:clips|tags)-\d+/([0-9a-f]{2})/\1[0-9a-f]{62}(?:\.[0-9a-f]{32})?"
     r"|scores-\d+/[0-9a-f]{32}\.(?:pack|tmp)"
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Clips or scores, with the version of their format."""
+        """Clips or scores (with failures), and the version of their format."""
         kinds: list[str] = re.findall(r"/([a-z]+-\d+)/", self.path)
         return kinds[-1]
 
@@ -53,7 +53,8 @@ class Pruned:
         return replace(self, entries=self.entries + other.entries, size=self.size + other.size)
 
     def __str__(self) -> str:
-        return f"{self.entries:,} entries ({self.size / 1e6:,.1f} MB)"
+        entries = f"{self.entries:,} {'entry' if self.entries == 1 else 'entries'}"
+        return f"{entries} ({self.size / 1e6:,.1f} MB)"
 
 
 def entries(cache: Cache) -> Iterator[Entry]:
@@ -62,7 +63,7 @@ def entries(cache: Cache) -> Iterator[Entry]:
     Raises:
         TransientError: the storage did not answer.
     """
-    with _reported("listed"), ThreadPoolExecutor(_LISTERS, thread_name_prefix="list") as pool:
+    with _may_pass("listed"), ThreadPoolExecutor(_LISTERS, thread_name_prefix="list") as pool:
         kinds = _folders(cache, cache.root)
         folders = [*kinds, *(folder for kind in kinds for folder in _folders(cache, kind))]
         for found in pool.map(partial(_files, cache), folders):
@@ -84,7 +85,7 @@ def prune(cache: Cache, days: float) -> Pruned:
         )
     limit = datetime.now(UTC) - timedelta(days=min(days, _MAX_DAYS))
     pruned = Pruned()
-    with _reported("pruned"):
+    with _may_pass("pruned"):
         for entry in entries(cache):
             if entry.used < limit:
                 Path(entry.path).unlink(missing_ok=True)  # another run may prune too
@@ -97,7 +98,7 @@ def prune_if_due(cache: Cache, days: float) -> Pruned:
     if not cache.is_local:
         return Pruned()
     mark = Path(cache.root, "pruned")
-    with _reported("written"):
+    with _may_pass("written"):
         if mark.exists() and time.time() - mark.stat().st_mtime < _SECONDS_BETWEEN_PRUNINGS:
             return Pruned()
         mark.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +141,7 @@ def _used(info: Mapping[str, object]) -> datetime:
 
 
 @contextmanager
-def _reported(what: str) -> Iterator[None]:
+def _may_pass(what: str) -> Iterator[None]:
     """Raise an error of the store as one that may pass."""
     try:
         with translated():

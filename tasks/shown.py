@@ -26,6 +26,11 @@ def shown_url(url: str) -> str:
     return _redacted(_escaped(url))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return ``1 sample``, ``2,000 samples``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def is_unicode(text: str) -> bool:
     """Tell whether text has no half of a surrogate pair, which stands for a byte that is not UTF-8:
     no store, database or JSON takes it."""

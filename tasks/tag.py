@@ -1,5 +1,6 @@
 """Tagging: from the clips of a unit to the scores of its videos."""
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,13 +12,15 @@ from prefect import State, task
 
 from tasks.audio.clip import Clip
 from tasks.cache import Cache
-from tasks.errors import ConfigurationError, Failure, FailureKind
+from tasks.errors import ConfigurationError, Failure, FailureKind, error_text
 from tasks.executor import Executor
 from tasks.identify import Video
 from tasks.kept import keep_scores
 from tasks.scores import VideoScores
 from tasks.tagger import Tagger
 from tasks.units import UNIT_TASK, ExtractedUnit, TaggedUnit, attempt, finish_unit
+
+log = logging.getLogger(__name__)
 
 Logits = NDArray[np.float32]
 
@@ -31,7 +34,7 @@ def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache | None) -> Tagged
     Raises:
         ConfigurationError: the model cannot tag at all.
     """
-    tagged = TaggedUnit(dict(unit.known))
+    tagged = TaggedUnit(dict(unit.cached_scores))
     answers: dict[Video, list[_WindowLogits]] = {one.video: [] for one in unit.extracted}
     windows = (
         _VideoWindow(one.video, start, Clip.from_bytes(clip))
@@ -46,7 +49,7 @@ def tag_unit(unit: ExtractedUnit, tagger: Tagger, cache: Cache | None) -> Tagged
     scores = {video: _scores(given) for video, given in answers.items()}
     keep_scores(scores, tagger, cache)
     tagged.scores |= {video.url: one for video, one in scores.items()}
-    tagged.unkept = cache.trouble if cache else None
+    tagged.unkept = cache.take_trouble() if cache else None
     return tagged
 
 
@@ -101,8 +104,9 @@ def _ask(
             return
         except ConfigurationError:
             raise
-        except Exception:  # noqa: BLE001 - the clip at fault raises it again
+        except Exception as error:  # noqa: BLE001 - the clip at fault raises it again
             alone = list(taken)
+            log.warning("a batch failed, its clips are tried alone: %s", error_text(error))
         taken.clear()
         for window in alone:
             answer = attempt(window.video.url, partial(next, tagger.predict([window.clip])))
@@ -120,5 +124,5 @@ def tag_audio(
 ) -> State[TaggedUnit]:
     """Tag a unit: see :func:`tag_unit`."""
     tagged = executor.tag(unit, tagger)
-    cached = len(unit.known) == len(tagged.scores) > 0
+    cached = len(unit.cached_scores) == len(tagged.scores) > 0
     return finish_unit(tagged, tagged.failed, cached)

@@ -78,7 +78,12 @@ class Tagger:
             ConfigurationError: no such model or device.
         """
         from tasks.model.checkpoint import find_checkpoint
-        from tasks.model.device import choose_batch_size, choose_device, choose_dtype, describe
+        from tasks.model.device import (
+            choose_batch_size,
+            choose_device,
+            choose_dtype,
+            describe_device,
+        )
 
         checkpoint = find_checkpoint(request.checkpoint)
         device = choose_device(request.device)
@@ -90,7 +95,7 @@ class Tagger:
             str(device),
             dtype,
             request.batch_size or choose_batch_size(device),
-            describe(device, dtype),
+            describe_device(device, dtype),
             request.retry_failed,
             request.compile_model,
         )

@@ -26,16 +26,20 @@ from tasks.audio.window import Windows
 from tasks.errors import ConfigurationError, Failure, TransientError
 from tasks.identify import Video
 from tasks.scores import VideoScores
+from tasks.shown import counted
 
 log = logging.getLogger(__name__)
 
 UNITS_IN_FLIGHT = 3
 """One is being tagged, one waits to be tagged, one is being extracted."""
 
+MIN_UNIT = 4
+"""Videos in a unit, at least."""
+
 RETRIES = 3
 """Retries of a unit in which a store did not answer: after 5, 10 and 20 seconds."""
 
-Unit = TypeVar("Unit")
+AnyUnit = TypeVar("AnyUnit")
 Result = TypeVar("Result")
 
 
@@ -65,24 +69,24 @@ class ExtractedUnit:
     """The videos of a unit after the extraction: each is in one of the first three.
 
     Attributes:
-        known: the scores that were in the cache, by URL.
+        cached_scores: the scores that were in the cache, by URL.
         extracted: the videos that were decoded, or whose clips were in the cache.
         failed: the others.
         unkept: why clips could not be written to the cache, if some could not.
     """
 
-    known: dict[str, VideoScores] = field(default_factory=dict)
+    cached_scores: dict[str, VideoScores] = field(default_factory=dict)
     extracted: list[ExtractedVideo] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     unkept: str | None = None
 
     def urls(self) -> set[str]:
         """Return the videos that are done: a retry leaves them out."""
-        return self.known.keys() | {one.video.url for one in self.extracted}
+        return self.cached_scores.keys() | {one.video.url for one in self.extracted}
 
     def add(self, earlier: "ExtractedUnit") -> None:
         """Add what an earlier try has done."""
-        self.known |= earlier.known
+        self.cached_scores |= earlier.cached_scores
         self.extracted += earlier.extracted
         self.unkept = self.unkept or earlier.unkept
 
@@ -109,7 +113,11 @@ class TaggedUnit:
 
 
 _WINDOWS_OF_ALL = 16
-"""How many windows a video counts as when all of it is decoded."""
+
+
+def windows_each(windows: Windows, of_all: int) -> int:
+    """Return how many windows a video counts as; ``of_all`` when all of it is decoded."""
+    return {"start": 1, "all": of_all}.get(str(windows)) or int(windows)
 
 
 def unit_size(device: str, windows: Windows = "start") -> int:
@@ -120,8 +128,7 @@ def unit_size(device: str, windows: Windows = "start") -> int:
     killed run loses the units in progress, and the temporary folder holds their clips.
     """
     videos = 128 if device.startswith("cuda") else 32
-    each = {"start": 1, "all": _WINDOWS_OF_ALL}.get(str(windows)) or int(windows)
-    return max(4, videos // each)
+    return max(MIN_UNIT, videos // windows_each(windows, _WINDOWS_OF_ALL))
 
 
 def attempt(url: str, step: Callable[[], Result]) -> Result | Failure:
@@ -138,7 +145,7 @@ def attempt(url: str, step: Callable[[], Result]) -> Result | Failure:
         return Failure.of(url, error)
 
 
-def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Unit]:
+def finish_unit(unit: AnyUnit, failed: Sequence[Failure], cached: bool) -> State[AnyUnit]:
     """Return the final state of a unit's task run, with the unit as its result.
 
     Raises:
@@ -148,14 +155,14 @@ def finish_unit(unit: Unit, failed: Sequence[Failure], cached: bool) -> State[Un
     unreachable = [video for video in failed if video.is_transient]
     if unreachable and task_run.run_count <= RETRIES:
         raise TransientError(
-            f"{len(unreachable)} of its videos could not be reached: {unreachable[0].reason}"
+            f"{counted(len(unreachable), 'video')} could not be reached: {unreachable[0].reason}"
         )
     name = "Partial" if failed else "Cached" if cached else "Completed"
-    message = f"{len(failed)} videos failed" if failed else None
+    message = f"{counted(len(failed), 'video')} failed" if failed else None
     return Completed(name=name, message=message, data=unit)
 
 
-def is_transient(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
+def should_retry(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
     """Tell Prefect whether to retry a task run: only after an error that may pass. Log the retry,
     since nothing else is seen of the run while it waits."""
     error = state.result(raise_on_failure=False)
@@ -167,7 +174,7 @@ def is_transient(task: Task[..., object], run: TaskRun, state: State[object]) ->
 UNIT_TASK: dict[str, Any] = {
     "retries": RETRIES,
     "retry_delay_seconds": exponential_backoff(backoff_factor=5),
-    "retry_condition_fn": is_transient,
+    "retry_condition_fn": should_retry,
     "cache_policy": NO_CACHE,
     "persist_result": False,
     "cache_result_in_memory": False,

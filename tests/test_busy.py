@@ -46,4 +46,4 @@ def test_what_is_known_waits_for_no_model(tmp_path: Path) -> None:
     executor = LocalExecutor(None)
     tagger = executor.find(TaggerRequest(CheckpointId(str(tmp_path)), device="cpu"))
     known = {"a.mp4": VideoScores.empty()}
-    assert executor.tag(ExtractedUnit(known=known), tagger).scores == known
+    assert executor.tag(ExtractedUnit(known), tagger).scores == known

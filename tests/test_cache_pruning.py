@@ -104,13 +104,13 @@ def test_command_shows_then_prunes(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         command.main(["prune", "--cache", str(tmp_path), "--days=-1"])
     pruned = capsys.readouterr().out
-    assert "removed 1 entries" in pruned
+    assert "removed 1 entry" in pruned
     assert "longer ago" not in pruned
 
 
 def test_command_on_an_empty_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["show", "--cache", str(tmp_path / "none")]) == 0
-    assert "nothing" in capsys.readouterr().out
+    assert "the cache is empty" in capsys.readouterr().out
 
 
 def test_command_refuses_what_no_store_speaks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """What is said twice is said alike: README and parser, exports, make targets, links, CI's files."""
 
+import ast
 import importlib
 import json
 import pkgutil
@@ -72,7 +73,14 @@ def test_schema_of_json_tells_the_fields_of_a_run() -> None:
 @pytest.mark.parametrize("name", PACKAGES)
 def test_exported_names_are_there(name: str) -> None:
     package = importlib.import_module(name)
-    assert set(getattr(package, "__all__", [])) <= set(vars(package))
+    imported = {
+        alias.asname or alias.name
+        for node in ast.parse(Path(str(package.__file__)).read_text()).body
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{name}.")
+        for alias in node.names
+    }
+    exported = set(getattr(package, "__all__", imported))
+    assert imported <= exported <= set(vars(package))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -92,6 +100,14 @@ def test_files_of_github_are_valid(pattern: str, schema: str) -> None:
     assert files
     done = CliRunner().invoke(check_jsonschema, ["--builtin-schema", f"vendor.{schema}", *files])
     assert done.exit_code == 0, done.output
+
+
+def test_hooks_run_what_make_check_runs() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    commands = set(re.findall(r"entry: \S*?bin/(ruff check|ruff format|mypy)", hooks))
+    assert commands == {"ruff check", "ruff format", "mypy"}
+    assert all(f"$(BIN)/{command}" in makefile for command in commands)
 
 
 def test_console_scripts_start_what_is_there() -> None:

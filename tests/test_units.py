@@ -172,16 +172,16 @@ def test_scores_that_are_damaged_are_computed_again(
     for content in (b"not scores", first.to_bytes()[:-1], b"", b"SCR1" + b"\xff" * 100, other):
         cache.put_packed({tagger.score_key(unit.extracted[0].video): content})
         again = extract_unit([good], tagger, cache)
-        assert (len(again.known), len(again.extracted)) == (0, 1)
+        assert (len(again.cached_scores), len(again.extracted)) == (0, 1)
         assert tag_unit(again, tagger, cache).scores[good].to_bytes() == first.to_bytes()
-    assert set(extract_unit([good], tagger, cache).known) == {good}
+    assert set(extract_unit([good], tagger, cache).cached_scores) == {good}
 
 
 def test_a_video_without_sound_is_known_too(tagger: Tagger, cache: Cache, tmp_path: Path) -> None:
     silent = str(write_media(tmp_path / "none.wav", tone(0.001, 16_000), 16_000, "pcm_s16le"))
     for expected_known in (0, 1):
         unit = extract_unit([silent], tagger, cache)
-        assert len(unit.known) == expected_known
+        assert len(unit.cached_scores) == expected_known
         assert len(tag_unit(unit, tagger, cache).scores[silent]) == 0
 
 
@@ -282,3 +282,7 @@ def test_a_cache_that_takes_nothing_more_costs_only_time(
     assert label(tagged, good, tagger) == "Sine wave"
     assert unit.unkept is not None
     assert tagged.unkept is not None
+    (tmp_path / "cache" / "clips-3").unlink()
+    (tmp_path / "cache" / "scores-1").unlink()
+    unit = extract_unit([good], tagger, cache)
+    assert (unit.unkept, tag_unit(unit, tagger, cache).unkept) == (None, None)

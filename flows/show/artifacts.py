@@ -15,14 +15,15 @@ from prefect.artifacts import (
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows.show import render, tables
-from flows.show.charts import data_uri
 from flows.show.progress import Pace
-from flows.summary import Summary, counted
+from flows.summary import Summary
+from tasks.shown import counted
 
 MANIFEST_ROWS = 500
 """The UI becomes slow beyond some thousand cells; the report and the ledgers hold more."""
 
 LEDGERS = 5
+PROBLEMS = 20
 
 _SECONDS_BETWEEN_UPDATES = 5.0
 
@@ -86,13 +87,17 @@ def markdown(summary: Summary) -> str:
     parts = [render.markdown(tables.counts(summary))]
     if summary.tags:
         alt = ", ".join(f"{tag} {count}" for tag, count in summary.tags.most_common(5))
-        parts += ["## Tags", f"![{render.literal(alt)}]({data_uri(tables.tag_chart(summary))})"]
+        # Prefect's UI drops inline SVG from Markdown, but not an image.
+        chart = render.data_uri("image/svg+xml", tables.tag_chart(summary).encode())
+        parts += ["## Tags", f"![{render.literal(alt)}]({chart})"]
     if summary.failures:
         parts += ["## Failures", render.markdown(tables.failures(summary))]
     if ledgers := tables.ledgers(summary, LEDGERS):
         parts += ["All failures, with their reasons: " + ", ".join(map(render.literal, ledgers))]
     if summary.problems:
-        shown = [f"- {render.literal(problem)}" for problem in summary.problems[:20]]
+        shown = [f"- {render.literal(problem)}" for problem in summary.problems[:PROBLEMS]]
+        more = len(summary.problems) - PROBLEMS
+        shown += [f"- {more:,} more, each in its ledger"] if more > 0 else []
         parts += ["## Manifests left as they are", "\n".join(shown)]
     return "\n\n".join(parts)
 

@@ -1,6 +1,5 @@
 """Charts without a library: SVG for Prefect's UI, HTML for a page that may be narrow or dark."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
 
@@ -60,8 +59,3 @@ def bars(title: str, rows: Rows) -> str:
             f"{escape(value)}</text>",
         ]
     return "".join([*parts, "</svg>"])
-
-
-def data_uri(svg: str) -> str:
-    """Return the chart as a data URI: Prefect's UI drops inline SVG from Markdown, not this."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from tasks.labels import Activation, Answer, roll_up, video_tags
+from tasks.labels import Activation, TagOptions, roll_up, video_tags
 from tasks.scores import VideoScores
 from tasks.tags import Score
 
@@ -50,7 +50,7 @@ class Examples:
         labels: the labels of the model, by column of its logits.
         activation: turns its logits into scores.
         window_seconds: length of its window.
-        answer: how scores become tags.
+        options: how scores become tags.
 
     Attributes:
         histogram: videos by the score of their tag, in equal steps from 0 to 1.
@@ -61,12 +61,12 @@ class Examples:
         labels: Sequence[str],
         activation: Activation,
         window_seconds: float,
-        answer: Answer,
+        options: TagOptions,
     ) -> None:
         self.histogram = [0] * HISTOGRAM_BINS
         self._labels, self._activation, self._seconds = labels, activation, window_seconds
-        self._answer = replace(
-            answer, scores=True, timeline=False, top_k=_TOP_SCORES, min_score=0.01
+        self._options = replace(
+            options, scores=True, timeline=False, top_k=_TOP_SCORES, min_score=0.01
         )
         self._chance = random.Random(0)
         self._counts: Counter[str] = Counter()
@@ -82,7 +82,7 @@ class Examples:
         """Consider one video; one without sound has nothing to listen to."""
         if not len(scores):
             return
-        tags = video_tags(scores, self._labels, self._activation, self._seconds, self._answer)
+        tags = video_tags(scores, self._labels, self._activation, self._seconds, self._options)
         assert tags.scores
         sure = tags.scores[0]["score"]
         self.histogram[min(int(sure * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
@@ -123,6 +123,6 @@ class Examples:
     def _start(self, scores: VideoScores, tag: str) -> float:
         if len(scores) == 1:
             return float(scores.starts[0])
-        rolled = roll_up(scores, self._labels, self._activation, self._answer.groups)
+        rolled = roll_up(scores, self._labels, self._activation, self._options.groups)
         column = list(rolled.names).index(tag)
         return float(scores.starts[rolled.probabilities[:, column].argmax()])

@@ -1,6 +1,5 @@
 """The section of the page with examples: their scores, spectrograms and players."""
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,11 +7,10 @@ from html import escape
 from typing import Self
 
 from flows.show.examples import Example, Examples
-from flows.show.render import breakable
-from flows.summary import counted
+from flows.show.render import breakable, data_uri
 from tasks.audio.clip import Clip
 from tasks.errors import TaggingError
-from tasks.shown import shown_url
+from tasks.shown import counted, shown_url
 
 _READERS = 4
 
@@ -127,8 +125,8 @@ def _player(example: Example, sound: SoundOrReason) -> str:
     at = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
     return (
         f"<img alt='mel spectrogram, {sound.seconds:.1f} s from {at}'"
-        f" src='{_data('image/png', sound.spectrogram)}'>"
-        f"<audio controls preload=metadata src='{_data('audio/webm', sound.opus)}'></audio>"
+        f" src='{data_uri('image/png', sound.spectrogram)}'>"
+        f"<audio controls preload=metadata src='{data_uri('audio/webm', sound.opus)}'></audio>"
         + (f"<p class=soft>from {at} on</p>" if example.start else "")
     )
 
@@ -145,7 +143,3 @@ def _histogram(counts: Sequence[int]) -> str:
         f"<div class=histogram role=img aria-label='histogram of scores'>{bars}</div>"
         "<p class='axis soft'><span>0</span><span>0.5</span><span>1</span></p>"
     )
-
-
-def _data(media_type: str, content: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 _SECONDS_BETWEEN_LINES = 15.0
 
-Unit = TypeVar("Unit", bound=Sized)
+AnyUnit = TypeVar("AnyUnit", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ Show = Callable[[Pace], None]
 
 
 def track(
-    units: Iterable[Unit],
+    units: Iterable[AnyUnit],
     total: int,
     shows: Sequence[Show],
     at_work: Callable[[], str] = str,
-) -> Iterator[Unit]:
+) -> Iterator[AnyUnit]:
     """Yield the units, and show the pace at the start and after each of them.
 
     Args:

@@ -1,5 +1,6 @@
 """Render tables: HTML for the page, Markdown for the UI, and rich's tables for the terminal."""
 
+import base64
 import re
 from collections.abc import Iterator
 from html import escape
@@ -50,6 +51,11 @@ def literal(text: str) -> str:
     """Escape what Markdown or HTML would interpret: file names may hold anything."""
     text = "".join(f"\\{char}" if char in "\\`*_[]|!#" else char for char in text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
+
+
+def data_uri(media_type: str, content: bytes) -> str:
+    """Return a URL that holds its content, such as a picture."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
 def _right(frame: pd.DataFrame) -> list[bool]:

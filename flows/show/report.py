@@ -8,8 +8,8 @@ from importlib.resources import files
 
 from flows.show import charts, listening, render, tables
 from flows.show.examples import Example, Examples
-from flows.summary import Summary, counted
-from tasks.shown import shown
+from flows.summary import Summary
+from tasks.shown import counted, shown
 from tasks.storage import absolute, join, overwrite, scratch
 
 MAX_BYTES = 8_000_000
@@ -37,12 +37,7 @@ class Background:
     extract: Callable[[Example], bytes | None] | None = None
 
 
-NO_BACKGROUND = Background()
-
-
-def write_report(
-    summary: Summary, state: str, target: str, background: Background = NO_BACKGROUND
-) -> str:
+def write_report(summary: Summary, state: str, target: str, background: Background) -> str:
     """Write the page.
 
     Args:
@@ -67,9 +62,7 @@ def write_report(
     return url
 
 
-def page(
-    summary: Summary, state: str, time: datetime, background: Background = NO_BACKGROUND
-) -> str:
+def page(summary: Summary, state: str, time: datetime, background: Background) -> str:
     """Return the HTML of the page."""
     title = f"Tagged videos: {state}"
     before, after = _results(summary, time, background.run), _account(summary, background)

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from flows.show import charts
-from flows.summary import Summary, counted
+from flows.summary import Summary
+from tasks.shown import counted
 
 _TAGS = 20
 
@@ -64,16 +65,17 @@ def failures(summary: Summary) -> pd.DataFrame:
     return table.sort_values("failures", ascending=False, kind="stable")
 
 
-def ledgers(summary: Summary, most: int) -> list[str]:
-    """Return the ledgers, which hold each failure with its reason; the fullest come first."""
-    named = [ledger for ledger, _ in summary.ledgers.most_common(most)]
-    more = len(summary.ledgers) - most
+def ledgers(summary: Summary, limit: int) -> list[str]:
+    """Return at most ``limit`` ledgers, the fullest first, and how many more there are. A ledger
+    holds each failure with its reason."""
+    named = [ledger for ledger, _ in summary.ledgers.most_common(limit)]
+    more = len(summary.ledgers) - limit
     return [*named, f"{more:,} more"] if more > 0 else named
 
 
-def manifests(summary: Summary, most: int) -> pd.DataFrame:
-    """Return the counts of each manifest, the ones with most failures first; ``most`` at most."""
+def manifests(summary: Summary, limit: int) -> pd.DataFrame:
+    """Return the counts of at most ``limit`` manifests, those with most failures first."""
     columns = ["manifest", "samples", "tagged", "skipped", "failed", "problem"]
     table = pd.DataFrame([vars(row) for row in summary.rows], columns=columns)
-    table = table.sort_values("failed", ascending=False, kind="stable").head(most)
+    table = table.sort_values("failed", ascending=False, kind="stable").head(limit)
     return table if table["problem"].any() else table.drop(columns="problem")

@@ -22,9 +22,10 @@ def show(summary: Summary, console: Console) -> None:
         if width > 0:
             tags = tags.assign(**{"": [_bar(videos / longest, width) for videos in tags["videos"]]})
         console.print(render.terminal(tags))
+    ledgers = tables.ledgers(summary, _LEDGERS)
     if summary.failures:
         console.print(render.terminal(tables.failures(summary)))
-    lines = [f"All failures: {ledger}" for ledger in tables.ledgers(summary, _LEDGERS)]
+    lines = [f"All failures: {', '.join(ledgers)}"] if ledgers else []
     lines += [f"Problem: {problem}" for problem in summary.problems[:_PROBLEMS]]
     if len(summary.problems) > _PROBLEMS:
         lines.append(f"{len(summary.problems) - _PROBLEMS:,} more problems, in the ledgers")

@@ -115,7 +115,7 @@ def _refuse(error: av.error.FFmpegError, file: Readable) -> NoReturn:
     """Raise what a failure to open ``file`` says about the video."""
     if isinstance(error, MemoryError):
         raise error
-    message = explain(error)
+    message = ffmpeg_message(error)
     if "not on whitelist" in message:
         raise VideoError(
             FailureKind.NOT_MEDIA, "a playlist, script or picture, not a video"
@@ -136,7 +136,7 @@ def decode_in_this_thread(stream: AudioStream) -> None:
     stream.codec_context.thread_count = 1
 
 
-def explain(error: av.error.FFmpegError) -> str:
+def ffmpeg_message(error: av.error.FFmpegError) -> str:
     """Return FFmpeg's last message about ``error``, or else the meaning of its number."""
     if not error.log:
         return str(error.strerror)

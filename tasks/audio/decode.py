@@ -14,7 +14,7 @@ from av.container import InputContainer
 
 from tasks.audio.announced import joined
 from tasks.audio.container import decode_in_this_thread, open_container
-from tasks.audio.downmix import downmix
+from tasks.audio.downmix import to_mono
 from tasks.audio.extent import Readable, is_mp4, is_whole
 from tasks.audio.frames import GRACE_SECONDS, after_edits, decoded, packets_of, until_full
 from tasks.audio.mp4 import Mp4Track, absence, audio_tracks
@@ -23,6 +23,7 @@ from tasks.audio.samples import collect
 from tasks.audio.statistics import Statistics
 from tasks.audio.window import FRAME_SECONDS, Segment, Window
 from tasks.errors import FailureKind, VideoError
+from tasks.shown import counted
 
 # Decoded beyond the window, so that the resampler's filter has sound on both sides of the cut.
 MARGIN_SECONDS = 0.05
@@ -183,8 +184,7 @@ def _decode_stream(
         frames = after_edits(frames)
     seconds = window.seconds + MARGIN_SECONDS
     for rate, names, planar in collect(until_full(frames, seconds, track.statistics), seconds):
-        mono = planar[0] if window.channels == "first" else downmix(planar, names)
-        track.segments.append((rate, mono))
+        track.segments.append((rate, to_mono(planar, names, window.channels)))
     # An edit list counts from 0, even if it leaves out the start.
     track.zero = 0.0 if track.format == "mov" else (container.start_time or 0) / av.time_base
     if track.statistics.last_pts is not None and track.format in _STATED:
@@ -225,14 +225,14 @@ def _prove_no_sound(file: Readable, tracks: list[_Track]) -> None:
         elif (stated or 0) > statistics.decoded_seconds + FRAME_SECONDS * 4:
             reason = f"{stated:.1f} seconds are missing"
         elif track.stated_frames and not statistics.frames:
-            reason = f"none of the {track.stated_frames} in its index could be decoded"
+            reason = f"its index lists {counted(track.stated_frames, 'frame')}"
         elif whole is None and not (track.format == "flac" and stated and statistics.frames):
-            reason = "nothing tells whether the file is complete"
+            reason = "its format does not tell whether the file is complete"
         else:
             reason = joined(file, track.format) or ""
         if reason:
             raise VideoError(
                 FailureKind.CORRUPT,
-                f"has an audio stream, but only {statistics.frames} frames could be decoded,"
-                f" {statistics.corrupt_packets} packets could not: {reason}",
+                f"has an audio stream, but no sound ({counted(statistics.frames, 'frame')} decoded,"
+                f" {counted(statistics.corrupt_packets, 'packet')} corrupt): {reason}",
             )

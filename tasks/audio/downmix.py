@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from tasks.audio.window import Channels
+
 # The weight of each channel in the sum of left and right, after ITU-R BS.775-4, annex 4, table 2: a
 # front channel goes to one side (1), the centre to both by 1/sqrt 2 (sqrt 2 in all), a surround
 # channel to one side by 1/sqrt 2, low-frequency effects to none.
@@ -11,6 +13,13 @@ _SURROUND_WEIGHT = 0.5**0.5
 
 # A mix this far below its loudest channel has cancelled itself out (antiphase stereo).
 _CANCELLED = 10 ** (-10 / 10)
+
+
+def to_mono(
+    planar: npt.NDArray[np.float32], names: tuple[str, ...], channels: Channels
+) -> npt.NDArray[np.float32]:
+    """Return the mix of all channels, or the first alone, as the user requests."""
+    return planar[0] if channels == "first" else downmix(planar, names)
 
 
 def downmix(planar: npt.NDArray[np.float32], names: tuple[str, ...]) -> npt.NDArray[np.float32]:

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from tasks.audio.clip import Clip, make_clip
 from tasks.audio.decode import MARGIN_SECONDS, Found, decode
-from tasks.audio.downmix import downmix
+from tasks.audio.downmix import to_mono
 from tasks.audio.extent import Readable, is_whole
 from tasks.audio.frames import GRACE_SECONDS
 from tasks.audio.samples import collect
 from tasks.audio.seeking import Reader, Timed
 from tasks.audio.statistics import Statistics
 from tasks.audio.window import FRAME_SECONDS, Segment, Window, Windows, spread
+from tasks.shown import counted
 
 TimedClip = tuple[float, Clip]
 """The start of a window, in seconds from the start of the video, and its clip."""
@@ -115,8 +116,7 @@ class _Stretch:
         longest = sum(_end(one) - one[0] for one in self.frames)
         frames = (frame for _, frame in self.frames)
         for rate, names, planar in collect(frames, longest):
-            mono = planar[0] if window.channels == "first" else downmix(planar, names)
-            segments.append((rate, mono))
+            segments.append((rate, to_mono(planar, names, window.channels)))
         return make_clip(segments, window, lead)
 
 
@@ -175,7 +175,9 @@ class _Rest:
         if early and end is not None and is_whole(self._file) is False:
             notes.insert(0, f"cut off after {end - self._reader.zero:.1f} seconds")
         if self._lost:
-            notes.append(f"{self._lost} windows left out, in which nothing could be decoded")
+            notes.append(
+                f"{counted(self._lost, 'window')} left out, in which nothing could be decoded"
+            )
         return "; ".join(notes + self._found.notes) or None
 
     def at(self, start: float) -> Iterator[TimedClip]:

@@ -66,8 +66,7 @@ def time_of(packet: "av.Packet[AudioStream]") -> float | None:
 
 
 def _end_seconds(packet: "av.Packet[AudioStream]") -> float:
-    time = packet.dts if packet.pts is None else packet.pts
-    return ((time or 0) + (packet.duration or 0)) * float(packet.time_base or 0)
+    return (time_of(packet) or 0.0) + (packet.duration or 0) * float(packet.time_base or 0)
 
 
 def decoded(

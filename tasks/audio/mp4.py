@@ -26,7 +26,7 @@ class Edit(NamedTuple):
     """One entry of an edit list: plays ``seconds`` of the media from ``start``, both in seconds.
 
     Attributes:
-        start: -1 for silence before the sound.
+        start: negative for silence before the sound.
         seconds: 0 where the writer did not know, as in fragments.
     """
 

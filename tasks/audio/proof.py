@@ -43,7 +43,7 @@ def prove_no_audio_stream(file: Readable, container: InputContainer) -> None:
     if error := absence(file) or (encryption(file) if name == "mpegts" else None):
         raise error
     if is_whole(file) is False:
-        raise VideoError(FailureKind.CORRUPT, "cut off, and no audio stream in what there is")
+        raise VideoError(FailureKind.CORRUPT, "cut off, and what is left has no audio stream")
     found = "a stream begins within it" if gains_a_stream else doubt(file, name)
     if found:
         reason = f"no audio stream is found, but there may be one: {found}"

@@ -39,7 +39,7 @@ class Message(TypedDict, total=False):
     reason: str
 
 
-class Readable(Protocol):
+class Pipe(Protocol):
     """A stream of messages: ``read`` returns ``size`` bytes, fewer at the end."""
 
     def read(self, size: int, /) -> bytes: ...
@@ -58,7 +58,7 @@ def write_message(stream: IO[bytes], answer: Message, clip: bytes = b"") -> None
     _write(stream, json.dumps(answer), clip)
 
 
-def read_request(stream: Readable) -> Request:
+def read_request(stream: Pipe) -> Request:
     """Read the next request. Raises as :func:`read_message`."""
     facts = json.loads(_read(stream)[0])
     window, identity = facts.pop("window"), facts.pop("identity")
@@ -67,7 +67,7 @@ def read_request(stream: Readable) -> Request:
     )
 
 
-def read_message(stream: Readable) -> tuple[Message, bytes]:
+def read_message(stream: Pipe) -> tuple[Message, bytes]:
     """Read the next message of a child, and the clip that comes with it.
 
     Raises:
@@ -85,12 +85,12 @@ def _write(stream: IO[bytes], facts: str, payload: bytes) -> None:
     stream.flush()
 
 
-def _read(stream: Readable) -> tuple[bytes, bytes]:
+def _read(stream: Pipe) -> tuple[bytes, bytes]:
     head_size, payload_size = _LENGTHS.unpack(_read_exactly(stream, _LENGTHS.size))
     return _read_exactly(stream, head_size), _read_exactly(stream, payload_size)
 
 
-def _read_exactly(stream: Readable, size: int) -> bytes:
+def _read_exactly(stream: Pipe, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise EOFError("the other side has gone")

@@ -38,7 +38,7 @@ def collect(
     A change of format on the way begins a new stretch (faster-whisper#1451).
 
     Args:
-        seconds: at most so much is kept of one format.
+        seconds: the most that is kept of one format.
 
     Raises:
         VideoError: ``corrupt``; the format changes too often, or most samples are damaged.

@@ -11,7 +11,7 @@ from fsspec.caching import BaseCache
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from tasks import storage
-from tasks.errors import StorageError, TransientError, VideoError
+from tasks.errors import FailureKind, StorageError, TransientError, VideoError
 from tasks.storage import Identity, translated
 from tasks.storage.paths import is_s3
 from tasks.storage.web import is_web, open_seekable
@@ -145,14 +145,14 @@ def opened(url: str, identity: Identity | None) -> Iterator[Source]:
             with translated():
                 source = Source(file, is_copy=is_web(fs) and not hasattr(file, "cache"))
             if source.size == 0:
-                raise VideoError("empty-file", "the file has no bytes")
+                raise VideoError(FailureKind.EMPTY_FILE, "the file has no bytes")
             yield source
             if source.error:
                 raise source.error
         if identity and not source.conditional and storage.identify(url) != identity:
-            raise VideoError("changed", "changed since the run looked at it")
+            raise VideoError(FailureKind.CHANGED, "changed since the run looked at it")
     except StorageError as error:
-        if error.transient:
+        if error.is_transient:
             raise TransientError(error.reason) from error
         raise VideoError(error.kind, error.reason) from error
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import av.error
 
-from tasks.audio.container import explain
+from tasks.audio.container import ffmpeg_message
+from tasks.shown import counted
 
 MAX_GAP_SECONDS = 0.05  # timestamps jitter by milliseconds
 
@@ -35,7 +36,7 @@ class Statistics:
 
     @property
     def mostly_corrupt(self) -> bool:
-        """Whether the frames are rather decoded noise than sound."""
+        """Whether the frames are more likely noise, decoded from damage, than sound."""
         return self.corrupt_packets > self.frames
 
     @property
@@ -70,7 +71,7 @@ class Statistics:
         if isinstance(error, MemoryError):
             raise error
         self.corrupt_packets += 1
-        self.last_error = explain(error)
+        self.last_error = ffmpeg_message(error)
 
     def add(self, other: "Statistics") -> None:
         """Add the counts of another part of the same stream."""
@@ -84,7 +85,9 @@ class Statistics:
         """Return remarks on what was lost, for a person."""
         notes = []
         if self.corrupt_packets:
-            notes.append(f"{self.corrupt_packets} corrupt packets left out ({self.last_error})")
+            notes.append(
+                f"{counted(self.corrupt_packets, 'corrupt packet')} left out ({self.last_error})"
+            )
         if self.gap_seconds:
             notes.append(f"{self.gap_seconds:.1f} seconds missing in between")
         return notes

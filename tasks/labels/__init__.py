@@ -4,15 +4,15 @@ Nothing here needs the model: another aggregate, label map or threshold is compu
 logits.
 """
 
-from tasks.labels.answer import Answer, roll_up, video_tags
 from tasks.labels.label_map import LabelMap
 from tasks.labels.provenance import model_name, parse_provenance, provenance
+from tasks.labels.tagging import TagOptions, roll_up, video_tags
 from tasks.scores import Activation
 
 __all__ = [
     "Activation",
-    "Answer",
     "LabelMap",
+    "TagOptions",
     "model_name",
     "parse_provenance",
     "provenance",

@@ -76,7 +76,8 @@ class LabelMap:
         return self.groups.get(label, self.groups.get(_OTHERS)) or label
 
     def check(self, labels: Sequence[str]) -> str | None:
-        """Compare the map with a model's labels; return a warning if it names others.
+        """Compare the map with a model's labels; return a warning if it names labels that the model
+        does not have.
 
         Raises:
             ConfigurationError: it names none of the labels.

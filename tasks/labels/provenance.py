@@ -4,7 +4,7 @@ from pathlib import PurePath
 from urllib.parse import quote, unquote
 
 from tasks.audio.window import Channels
-from tasks.labels.answer import Answer
+from tasks.labels.tagging import TagOptions
 from tasks.model import Checkpoint, Dtype
 
 _DIGEST_CHARACTERS = 12
@@ -18,7 +18,7 @@ def provenance(
     dtype: Dtype,
     windows: str | int,
     channels: Channels,
-    answer: Answer,
+    options: TagOptions,
     version: str,
 ) -> str:
     """Return a string of everything that decides the tags of a run, the same on every machine::
@@ -35,11 +35,11 @@ def provenance(
         "channels": channels,
     }
     if str(windows) not in ("start", "1"):
-        parts["aggregate"] = answer.aggregate
-    if answer.groups is not None:
-        parts["label_map"] = f"{answer.groups.name}@{answer.groups.fingerprint}"
-    if answer.scores:
-        parts["scores"] = f"top {answer.top_k} from {answer.min_score:g}"
+        parts["aggregate"] = options.aggregate
+    if options.groups is not None:
+        parts["label_map"] = f"{options.groups.name}@{options.groups.fingerprint}"
+    if options.scores:
+        parts["scores"] = f"top {options.top_k} from {options.min_score:g}"
     parts["version"] = version
     return "; ".join(f"{key}={quote(value, safe=_PLAIN)}" for key, value in parts.items())
 

@@ -20,6 +20,7 @@ from tasks.manifests.csv_text import QUOTE, Row, cell_offsets, quoted, rows, tex
 from tasks.manifests.lines import BOM
 from tasks.manifests.record import meta_sample, sample_with, videos_of
 from tasks.manifests.splice import DECODER, set_values
+from tasks.shown import counted
 
 _SEPARATOR_LINE = re.compile(r"sep=([^\"\r\n])(?:\r\n?|\n)")
 """The line before the header that tells Excel the delimiter."""
@@ -183,7 +184,7 @@ def _layout(preamble: str, delimiter: str, header: Row, fields: Fields) -> _Layo
 
 def _sample(row: Row, layout: _Layout, fields: Fields) -> Sample:
     if len(row.cells) != len(layout.header.cells):
-        ragged = f"its cells: {len(row.cells)}; those of the header: {len(layout.header.cells)}"
+        ragged = f"it has {counted(len(row.cells), 'cell')}, the header {len(layout.header.cells)}"
         return Sample(row.line, [], fields.written, ragged)
     videos, fault = _videos(row.cells[layout.videos])
     cells = {name: row.cells[column] for name, column in layout.targets.items()}

@@ -43,7 +43,7 @@ def open_manifest(url: str) -> Iterator[OpenManifest]:
     except ManifestError as error:
         raise ManifestError(error.url or url, error.reason, error.line) from error
     except OSError as error:  # from the disk that the new version is written to
-        raise _named(url, storage.describe(error)) from error
+        raise _named(url, storage.storage_error(error)) from error
     except StorageError as error:
         raise _named(url, error) from error
 
@@ -73,6 +73,6 @@ def replace(url: str, file: Path, expected: Identity | None, keep: int = 0) -> N
 
 
 def _named(url: str, error: StorageError, what: str = "") -> ManifestError | TransientError:
-    if error.transient:
+    if error.is_transient:
         return TransientError(f"{shown_url(url)}: {error.reason}")
     return ManifestError(url, what + error.reason)

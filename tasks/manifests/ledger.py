@@ -24,7 +24,7 @@ from tasks.errors import (
     ManifestError,
     StorageError,
     TransientError,
-    explained,
+    error_text,
 )
 from tasks.manifests.files import writing
 from tasks.manifests.lines import lines
@@ -168,7 +168,7 @@ def open_ledger(manifest: str, target: str) -> Iterator[Ledger]:
 
 
 def kind_of(error: Exception) -> FailureKind:
-    """Return the word for an error for which a whole manifest is left unchanged."""
+    """Return the kind of failure that an error is for a whole manifest."""
     match error:
         case ManifestError():
             return FailureKind.MANIFEST
@@ -180,6 +180,8 @@ def kind_of(error: Exception) -> FailureKind:
 def refuse(error: Exception, manifest: str, target: str) -> None:
     """Record that a whole manifest is left unchanged. Raises as :func:`open_ledger`."""
     line = error.line if isinstance(error, ManifestError) else None
-    reason = error.reason if isinstance(error, ManifestError | TransientError) else explained(error)
+    reason = (
+        error.reason if isinstance(error, ManifestError | TransientError) else error_text(error)
+    )
     with open_ledger(manifest, target) as ledger:
         ledger.add(line, None, kind_of(error), reason)

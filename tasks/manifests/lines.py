@@ -18,13 +18,13 @@ _UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-class Readable(Protocol):
+class Source(Protocol):
     """As much of a file as :func:`lines` needs."""
 
     def readline(self, size: int, /) -> bytes: ...
 
 
-def lines(source: Readable) -> Iterator[bytes]:
+def lines(source: Source) -> Iterator[bytes]:
     """Yield the lines as in the file, with their endings.
 
     Raises:

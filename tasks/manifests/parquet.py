@@ -158,10 +158,10 @@ def _decoded(value: pa.Scalar) -> object:
         return _NOT_TEXT
 
 
-def _replaced(old: pa.Array, kind: pa.DataType, changes: dict[int, Value]) -> pa.Array:
-    kept = old if old.type == kind else old.cast(kind)
+def _replaced(old: pa.Array, arrow_type: pa.DataType, changes: dict[int, Value]) -> pa.Array:
+    kept = old if old.type == arrow_type else old.cast(arrow_type)
     if not changes:
         return kept
     sources = np.arange(len(kept))
     sources[list(changes)] = len(kept) + np.arange(len(changes))
-    return pa.concat_arrays([kept, pa.array(changes.values(), kind)]).take(pa.array(sources))
+    return pa.concat_arrays([kept, pa.array(changes.values(), arrow_type)]).take(pa.array(sources))

@@ -19,7 +19,7 @@ from tasks.manifests.parquet_metadata import with_columns
 from tasks.manifests.parquet_new_footer import kept_bytes, shifted, with_leaves
 from tasks.manifests.parquet_reader import Reader
 from tasks.manifests.parquet_schema import Node, UnsupportedError, find
-from tasks.manifests.parquet_types import as_in_file, check_types, kinds
+from tasks.manifests.parquet_types import as_in_file, check_types, column_types
 from tasks.manifests.thrift_compact import BINARY, Items, Struct
 
 _CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4"}
@@ -79,8 +79,8 @@ class Columns:
         found = {field.name: field for field in (read[0].type if self.in_struct else read)}
         check_types(self.reader.schema.field(0), found, fields)
         self.columns = [
-            self._column(pa.field(name, kind.type), indexes[name], found)
-            for name, kind in kinds(fields).items()
+            self._column(pa.field(name, written.type), indexes[name], found)
+            for name, written in column_types(fields).items()
         ]
         self._style = self._style_like(root.leaves_before(videos))
         self._try_footer()

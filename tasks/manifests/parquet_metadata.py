@@ -78,11 +78,11 @@ def _ordered(fields: Sequence[pa.Field], layout: Layout) -> list[pa.Field]:
         elif child.index is None:
             ordered.append(child.field)
         else:
-            old, kind = fields[child.index], child.field.type
+            old, arrow_type = fields[child.index], child.field.type
             if old.name != child.name:
                 raise UnsupportedError("it has other columns")
             # The old type stays if it can hold the new values.
-            ordered.append(old if fits(old.type, kind) else old.with_type(kind))
+            ordered.append(old if fits(old.type, arrow_type) else old.with_type(arrow_type))
     return ordered
 
 
@@ -116,13 +116,13 @@ def _spark_field(field: pa.Field) -> dict[str, object]:
     return {"name": field.name, "type": _spark_type(field.type), "nullable": True, "metadata": {}}
 
 
-def _spark_type(kind: pa.DataType) -> str | dict[str, object]:
-    if is_list(kind):
-        item = _spark_type(kind.value_type)
+def _spark_type(arrow_type: pa.DataType) -> str | dict[str, object]:
+    if is_list(arrow_type):
+        item = _spark_type(arrow_type.value_type)
         return {"type": "array", "elementType": item, "containsNull": True}
-    if pa.types.is_struct(kind):
-        return {"type": "struct", "fields": [_spark_field(field) for field in kind]}
-    return "string" if is_text(kind) else "double"
+    if pa.types.is_struct(arrow_type):
+        return {"type": "struct", "fields": [_spark_field(field) for field in arrow_type]}
+    return "string" if is_text(arrow_type) else "double"
 
 
 def _edit_pandas(value: bytes, layout: Layout) -> bytes:
@@ -142,10 +142,10 @@ def _edit_pandas(value: bytes, layout: Layout) -> bytes:
     return json.dumps(schema).encode()
 
 
-def _pandas_type(kind: pa.DataType) -> str:
-    if is_list(kind):
-        return f"list[{_pandas_type(kind.value_type)}]"
-    return "unicode" if is_text(kind) else "object"
+def _pandas_type(arrow_type: pa.DataType) -> str:
+    if is_list(arrow_type):
+        return f"list[{_pandas_type(arrow_type.value_type)}]"
+    return "unicode" if is_text(arrow_type) else "object"
 
 
 def _json(value: bytes) -> object:

@@ -10,8 +10,8 @@ from tasks.manifests.parquet_schema import UnsupportedError
 from tasks.tags import Score, Span
 
 
-class Kind(NamedTuple):
-    """A kind of column.
+class ColumnType(NamedTuple):
+    """A type of column.
 
     Attributes:
         type: the type of its values.
@@ -31,21 +31,21 @@ def _struct(record: type[Score | Span]) -> pa.DataType:
     return pa.struct([(name, types[hint]) for name, hint in get_type_hints(record).items()])
 
 
-TAGS = Kind(_list(pa.string()), "lists of text")
-SCORES = Kind(_list(_list(_struct(Score))), "lists of scores")
-TIMELINE = Kind(_list(_list(_struct(Span))), "timelines")
-PROVENANCE = Kind(pa.string(), "text")
+TAGS = ColumnType(_list(pa.string()), "lists of text")
+SCORES = ColumnType(_list(_list(_struct(Score))), "lists of scores")
+TIMELINE = ColumnType(_list(_list(_struct(Span))), "timelines")
+PROVENANCE = ColumnType(pa.string(), "text")
 
 
-def kinds(fields: Fields) -> dict[str, Kind]:
-    """Return the kind of each written column, by name."""
+def column_types(fields: Fields) -> dict[str, ColumnType]:
+    """Return the type of each written column, by name."""
     named = {
         fields.tags: TAGS,
         fields.scores: SCORES,
         fields.timeline: TIMELINE,
         fields.provenance: PROVENANCE,
     }
-    return {name: kind for name, kind in named.items() if name is not None}
+    return {name: column_type for name, column_type in named.items() if name is not None}
 
 
 def check_types(videos: pa.Field, columns: Mapping[str, pa.Field], fields: Fields) -> None:
@@ -59,7 +59,7 @@ def check_types(videos: pa.Field, columns: Mapping[str, pa.Field], fields: Field
     item = videos.type.value_type if is_list(videos.type) else videos.type
     if not (is_text(item) or pa.types.is_null(item)):
         raise UnsupportedError(f"its column {fields.videos!r} is {videos.type}, not paths")
-    for name, (wanted, words) in kinds(fields).items():
+    for name, (wanted, words) in column_types(fields).items():
         if name in columns and not fits(columns[name].type, wanted, or_null=True):
             raise UnsupportedError(f"its column {name!r} is {columns[name].type}, not {words}")
 
@@ -81,12 +81,14 @@ def fits(found: pa.DataType, wanted: pa.DataType, *, or_null: bool = False) -> b
 
 def as_in_file(wanted: pa.Field, found: pa.Field) -> pa.Field:
     """Return the wanted field; the levels that are required in the file stay required."""
-    kind = wanted.type
-    if is_list(kind):
-        kind = pa.list_(as_in_file(kind.value_field, found.type.value_field))
-    elif pa.types.is_struct(kind):
-        kind = pa.struct([as_in_file(w, f) for w, f in zip(kind, found.type, strict=True)])
-    return pa.field(wanted.name, kind, found.nullable)
+    arrow_type = wanted.type
+    if is_list(arrow_type):
+        arrow_type = pa.list_(as_in_file(arrow_type.value_field, found.type.value_field))
+    elif pa.types.is_struct(arrow_type):
+        arrow_type = pa.struct(
+            [as_in_file(w, f) for w, f in zip(arrow_type, found.type, strict=True)]
+        )
+    return pa.field(wanted.name, arrow_type, found.nullable)
 
 
 def is_list(arrow_type: pa.DataType) -> bool:

@@ -63,11 +63,11 @@ class Struct(dict[int, Field]):
             raise MalformedError(f"field {number} is not a list of structures")
         return [item for item in items.values if isinstance(item, Struct)]
 
-    def _get(self, number: int, kind: type[T], default: T | None = None) -> T:
+    def _get(self, number: int, expected: type[T], default: T | None = None) -> T:
         value = self[number].value if number in self else default
         if value is None:
             raise MalformedError(f"field {number} is missing")
-        if not isinstance(value, kind):
+        if not isinstance(value, expected):
             raise MalformedError(f"field {number} has another type")
         return value
 
@@ -77,12 +77,12 @@ class Struct(dict[int, Field]):
         Raises:
             MalformedError: a field has another type, or a number that its type does not hold.
         """
-        for number, kind in types.items():
+        for number, code in types.items():
             if number not in self:
                 continue
-            if self[number].type != kind:
-                raise MalformedError(f"field {number} has type {self[number].type}, not {kind}")
-            if kind == I32 and not -(1 << 31) <= self.integer(number) < 1 << 31:
+            if self[number].type != code:
+                raise MalformedError(f"field {number} has type {self[number].type}, not {code}")
+            if code == I32 and not -(1 << 31) <= self.integer(number) < 1 << 31:
                 raise MalformedError(f"field {number} has more than 32 bits")
 
     def changed(self, changes: "Mapping[int, Value]") -> "Struct":
@@ -145,36 +145,36 @@ class _Reader:
     def struct(self, depth: int) -> Struct:
         fields, number = Struct(), 0
         while head := self.byte():
-            kind = head & 15
+            code = head & 15
             number = number + (head >> 4) if head >> 4 else self.zigzag()
-            fields[number] = Field(kind, 0 if kind in _BOOLEANS else self.value(kind, depth + 1))
+            fields[number] = Field(code, 0 if code in _BOOLEANS else self.value(code, depth + 1))
         return fields
 
-    def value(self, kind: int, depth: int) -> Value:
+    def value(self, code: int, depth: int) -> Value:
         if depth > _MAX_DEPTH:
             raise MalformedError("it is nested too deeply")
-        if kind in _INTEGERS:
+        if code in _INTEGERS:
             return self.zigzag()
-        if kind == BINARY:
+        if code == BINARY:
             return self.take(self.varint())
-        if kind == STRUCT:
+        if code == STRUCT:
             return self.struct(depth)
-        if kind in (LIST, SET):
+        if code in (LIST, SET):
             return self.items(depth)
-        if kind == MAP:
+        if code == MAP:
             return self.pairs(depth)
-        if kind in _BOOLEANS:  # in a list or a map
+        if code in _BOOLEANS:  # in a list or a map
             return self.byte()
-        if kind in _FIXED:
-            return self.take(_FIXED[kind])
-        raise MalformedError(f"unknown type {kind}")
+        if code in _FIXED:
+            return self.take(_FIXED[code])
+        raise MalformedError(f"unknown type {code}")
 
     # A count that is too large ends with the data: each item takes a byte at least.
 
     def items(self, depth: int) -> Items:
         head = self.byte()
-        kind, size = head & 15, self.varint() if head >> 4 == 15 else head >> 4
-        return Items(kind, [self.value(kind, depth + 1) for _ in range(size)])
+        code, size = head & 15, self.varint() if head >> 4 == 15 else head >> 4
+        return Items(code, [self.value(code, depth + 1) for _ in range(size)])
 
     def pairs(self, depth: int) -> Pairs:
         size = self.varint()
@@ -206,19 +206,19 @@ def _write_zigzag(out: bytearray, number: int) -> None:
 
 def _write_struct(out: bytearray, struct: Struct) -> None:
     last = 0
-    for number, (kind, value) in struct.items():
+    for number, (code, value) in struct.items():
         if 0 < number - last < 16:
-            out.append(number - last << 4 | kind)
+            out.append(number - last << 4 | code)
         else:
-            out.append(kind)
+            out.append(code)
             _write_zigzag(out, number)
-        if kind not in _BOOLEANS:
-            _write(out, kind, value)
+        if code not in _BOOLEANS:
+            _write(out, code, value)
         last = number
     out.append(STOP)
 
 
-def _write(out: bytearray, kind: int, value: Value) -> None:
+def _write(out: bytearray, code: int, value: Value) -> None:
     if isinstance(value, Struct):
         _write_struct(out, value)
     elif isinstance(value, Items):
@@ -236,10 +236,10 @@ def _write(out: bytearray, kind: int, value: Value) -> None:
             _write(out, value.types >> 4, key)
             _write(out, value.types & 15, item)
     elif isinstance(value, bytes):
-        if kind == BINARY:
+        if code == BINARY:
             _write_varint(out, len(value))
         out += value
-    elif kind in _INTEGERS:
+    elif code in _INTEGERS:
         _write_zigzag(out, value)
     else:  # a boolean in a list or a map
         out.append(value)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks.errors import ConfigurationError, explained
+from tasks.errors import ConfigurationError, error_text
 from tasks.model.activation import activation_of
 from tasks.scores import Activation
 
@@ -72,11 +72,15 @@ def to_logits(outputs: torch.Tensor, undoes: Activation) -> torch.Tensor:
 
 
 def _probes(samples: int, rate: int) -> list[Probe]:
-    """Return a tone and noise as long as a window, which differ widely; a quarter of the noise."""
+    """Return three clips that differ widely: a tone, noise, and the first quarter of the noise."""
     noise = np.random.default_rng(0).uniform(-1, 1, samples)
     tone = np.sin(2 * np.pi * 440 / rate * np.arange(samples))
-    loud, quiet = [(sound * np.iinfo(np.int16).max).astype(np.int16) for sound in (tone, noise)]
-    return [Probe(loud, 0.5), Probe(quiet, 0.1), Probe(quiet[: max(1, samples // 4)], 0.1)]
+    clips = [Probe(_quantised(tone), 0.5), Probe(_quantised(noise), 0.1)]
+    return [*clips, Probe(_quantised(noise[: max(1, samples // 4)]), 0.1)]
+
+
+def _quantised(sound: NDArray[np.float64]) -> NDArray[np.int16]:
+    return (sound * np.iinfo(np.int16).max).astype(np.int16)
 
 
 def _answer(classifier: "Classifier", clip: Probe, name: str) -> torch.Tensor:
@@ -90,7 +94,7 @@ def _answer(classifier: "Classifier", clip: Probe, name: str) -> torch.Tensor:
     except ConfigurationError:
         raise
     except Exception as error:
-        said = explained(error)
+        said = error_text(error)
         raise ConfigurationError(f"The model {name} fails on a clip: {said}.") from error
     labels = classifier.model.config.num_labels
     if logits.shape != (1, labels):
@@ -112,7 +116,7 @@ def _agrees(classifier: "Classifier", clips: list[Probe], alone: torch.Tensor) -
     try:
         together = classifier.logits(clips)
     except Exception as error:  # noqa: BLE001 - each clip alone went well
-        log.warning("a batch of clips fails: %s", explained(error))
+        log.warning("a batch of clips fails: %s", error_text(error))
         return False
     if together.shape != alone.shape or not together.isfinite().all():
         return False

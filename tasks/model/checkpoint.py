@@ -15,6 +15,7 @@ from tasks.model import Checkpoint, CheckpointId
 from tasks.model.activation import activation_of
 from tasks.model.features import SAMPLING_RATE, samples_for
 from tasks.model.fingerprint import folder_fingerprint
+from tasks.model.misspelt import no_such_model
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def find_checkpoint(named: CheckpointId) -> Checkpoint:
         raise ConfigurationError(
             f"{named.hf_ast} is a folder, which has no revisions: leave out --revision."
         )
-    with explained(named), warnings.catch_warnings():
+    with in_one_sentence(named), warnings.catch_warnings():
         # It warns of empty mel filters at 128 bins, which every AST checkpoint has.
         warnings.simplefilter("ignore", UserWarning)
         config = AutoConfig.from_pretrained(named.hf_ast, **named.arguments)
@@ -43,7 +44,7 @@ def find_checkpoint(named: CheckpointId) -> Checkpoint:
     rate = getattr(extractor, "sampling_rate", None)
     if not rate:
         raise ConfigurationError(
-            f"{named.hf_ast} is not an audio model: its feature extractor has no sampling rate"
+            f"{named.hf_ast} is not an audio model: its feature extractor has no sampling rate."
         )
     activation, reason = activation_of(config)
     log.info("%s gives probabilities by %s: %s", named.hf_ast, activation, reason)
@@ -76,14 +77,14 @@ def _window(extractor: Any, config: Any) -> int:
 
 
 def _fingerprint(named: CheckpointId, config: Any) -> str:
-    """Return the commit of a hub model, or a hash of a local folder, which may be trained again."""
+    """Return the commit of a hub model, or a hash of a local folder: it may be trained again."""
     local = folder_fingerprint(Path(named.hf_ast))
     commit = getattr(config, "_commit_hash", None) or named.revision or "main"
     return local or f"{named.hf_ast}@{commit}"
 
 
 @contextmanager
-def explained(named: CheckpointId) -> Iterator[None]:
+def in_one_sentence(named: CheckpointId) -> Iterator[None]:
     """Turn what transformers raises for a checkpoint into one sentence for the user."""
     try:
         yield
@@ -102,14 +103,11 @@ def _sentence(named: CheckpointId, error: Exception) -> str:
         return f"The model {named.hf_ast} needs missing packages: pip install {packages}."
     if "for this kind of AutoModel" in said:
         return (
-            f"The model {named.hf_ast} is not an audio classifier that transformers can load, such"
-            " as AST, Wav2Vec2, HuBERT, WavLM, Whisper, and models with code of their own for it."
+            f"The model {named.hf_ast} is not an audio classifier that transformers can load: AST,"
+            " Wav2Vec2, HuBERT, WavLM, Whisper, or a model with its own code for this."
         )
     if "Repo id must" in said:
-        return (
-            f"There is no model {named.hf_ast}: neither a folder of that name, nor a model on the"
-            " Hugging Face hub."
-        )
+        return no_such_model(named)
     if Path(named.hf_ast).is_dir():
         return f"The model in the folder {named.hf_ast} could not be loaded: {said}."
     if not isinstance(error, OSError):

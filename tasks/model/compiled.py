@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tasks.errors import explained
+from tasks.errors import error_text
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class CompiledModel:
             raise  # the batch is too large
         except Exception as error:  # noqa: BLE001 - what torch raises here has no one base
             self._compiled = self._model
-            reason = explained(error).partition(r"\n")[0]
+            reason = error_text(error).partition(r"\n")[0]
             self.outcome = f"the model cannot be compiled, so it runs as it is: {reason}"
             log.warning("%s", self.outcome)
         else:

@@ -4,6 +4,7 @@ import torch
 
 from tasks.errors import ConfigurationError
 from tasks.model import Dtype
+from tasks.shown import counted
 
 # Enough for every multiprocessor of a large GPU; on a CPU one clip fills the cores, and a batch
 # only spares the overhead of a call.
@@ -28,7 +29,7 @@ def choose_device(name: str) -> torch.device:
     number = int(name.partition(":")[2] or 0)  # PyTorch's own is a byte: it takes 999 for -25
     if device.type == "cuda" and number >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise ConfigurationError(f"The device {name} was asked for, but {count} are usable here.")
+        raise ConfigurationError(f"There is no {name} here: {counted(count, 'GPU')} can be used.")
     return device
 
 
@@ -49,7 +50,7 @@ def choose_dtype(name: Dtype, device: torch.device) -> Dtype:
     return "bfloat16" if fast else "float32"
 
 
-def describe(device: torch.device, dtype: Dtype) -> str:
+def describe_device(device: torch.device, dtype: Dtype) -> str:
     """Return the device and the number format for a person: ``NVIDIA H100, bfloat16``."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     return f"{name}, {dtype}"

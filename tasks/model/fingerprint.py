@@ -8,7 +8,7 @@ _FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.py")
 
 
 def folder_fingerprint(folder: Path) -> str | None:
-    """Return a hash of a model's folder, which may be trained again; None where there is none."""
+    """Return a hash of a model's folder, which changes with training; None where there is none."""
     if not folder.is_dir():
         return None
     digest = hashlib.sha256()

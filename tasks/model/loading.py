@@ -11,7 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 from tasks.errors import ConfigurationError
 from tasks.model import Checkpoint, Dtype
 from tasks.model.check import check
-from tasks.model.checkpoint import explained
+from tasks.model.checkpoint import in_one_sentence
 from tasks.model.classifier import AST, Classifier
 from tasks.model.device import choose_device, choose_dtype
 
@@ -78,7 +78,7 @@ def _load_weights(
 ) -> Classifier:
     """Load the weights, and refuse them if some are missing or not finite; check the model."""
     named = checkpoint.named
-    with explained(named):
+    with in_one_sentence(named):
         # transformers uses SDPA attention by itself wherever the model has it.
         model, info = AutoModelForAudioClassification.from_pretrained(
             named.hf_ast, dtype=dtype, output_loading_info=True, **named.arguments

@@ -40,13 +40,18 @@ def require_checkpoint(named: CheckpointId) -> None:
             # Once, without the client's retries: half a minute where there is no network.
             get_hf_file_metadata(url, timeout=_TIMEOUT_SECONDS)
     except (HFValidationError, RepositoryNotFoundError) as error:
-        raise ConfigurationError(
-            f"There is no model {named.hf_ast}: neither a folder of that name, nor a model on the"
-            " Hugging Face hub."
-        ) from error
+        raise ConfigurationError(no_such_model(named)) from error
     except RevisionNotFoundError as error:
         raise ConfigurationError(
             f"The model {named.hf_ast} has no revision {named.revision}."
         ) from error
     except Exception as error:  # noqa: BLE001 - the errors of the hub's client have no one base
         log.debug("the hub does not say whether %s is there: %s", named.hf_ast, error)
+
+
+def no_such_model(named: CheckpointId) -> str:
+    """Say that there is neither a folder nor a model on the hub by this name."""
+    return (
+        f"There is no model {named.hf_ast}: neither a folder of that name, nor a model on the"
+        " Hugging Face hub."
+    )

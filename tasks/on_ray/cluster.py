@@ -126,6 +126,6 @@ def _unit_cores(default: int, largest: float) -> float:
     if int(asked) > largest:
         raise ConfigurationError(
             f"{CORES_VARIABLE} asks for {asked} cores to extract a unit, and no machine of the Ray"
-            f" cluster has more than {largest:g} for it."
+            f" cluster can spare more than {largest:g}."
         )
     return int(asked)

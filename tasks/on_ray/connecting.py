@@ -95,7 +95,7 @@ def _try(address: str) -> str:
 
 
 def _wait(tried: "subprocess.Popen[str]", log: Path) -> str:
-    """Wait until the trial has ended; return why, if it is not worth waiting for."""
+    """Wait for the trial to end; return the reason if it is given up, else ""."""
     deadline = time.monotonic() + _TRIAL_SECONDS
     while tried.poll() is None:
         logged = log.read_text(errors="replace")
@@ -103,7 +103,7 @@ def _wait(tried: "subprocess.Popen[str]", log: Path) -> str:
             if sign in logged:
                 return meaning
         if time.monotonic() > deadline:
-            return f"nothing answers there as Ray does within {_TRIAL_SECONDS:g} seconds"
+            return f"no Ray cluster answers there within {_TRIAL_SECONDS:g} seconds"
         time.sleep(_POLL_SECONDS)
     return ""
 

@@ -25,16 +25,15 @@ from tasks.on_ray.remote import ModelActor, ScoreIndex, Work, extract
 from tasks.on_ray.starting import first_answer
 from tasks.on_ray.waiting import Lifeline, Slots
 from tasks.tagger import Tagger, TaggerRequest
-from tasks.units import ExtractedUnit, TaggedUnit
+from tasks.units import MIN_UNIT, ExtractedUnit, TaggedUnit, windows_each
 
 GPU_UNIT = 1_024
 """Videos in a unit on GPUs: one driver and one Prefect server then serve 12,000 videos/s."""
 
 CPU_UNIT = 64
-_MIN_UNIT = 4
 # Windows in a video of ten minutes.
 _WINDOWS_OF_ALL = 60
-# At least so many units for each tagger, so that a small run has work for all taggers.
+# Units for each tagger, at least: a small run, too, has work for all taggers.
 _UNITS_EACH = 4
 
 _WATCH_SECONDS = 5.0
@@ -168,8 +167,8 @@ class RayExecutor:
         share = math.ceil(videos / (_UNITS_EACH * self._shares.taggers))
         largest = GPU_UNIT if self._shares.tagger_gpus else CPU_UNIT
         # Each window of a video is a clip in the store.
-        each = {"start": 1, "all": _WINDOWS_OF_ALL}.get(str(tagger.windows)) or int(tagger.windows)
-        return max(_MIN_UNIT, min(largest // each, share))
+        each = windows_each(tagger.windows, _WINDOWS_OF_ALL)
+        return max(MIN_UNIT, min(largest // each, share))
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
         with self._slots, _ray_errors("extracts"):
@@ -177,12 +176,12 @@ class RayExecutor:
             for_driver, stored = self._lifeline.ask(extract)
             unit, seconds = self._lifeline.wait(for_driver)
         self._extracting += seconds
-        return StoredUnit(unit.known, unit.extracted, unit.failed, unit.unkept, [stored])
+        return StoredUnit(unit.cached_scores, unit.extracted, unit.failed, unit.unkept, [stored])
 
     def tag(self, unit: ExtractedUnit, tagger: Tagger) -> TaggedUnit:
         assert isinstance(unit, StoredUnit)
         if not unit.extracted:
-            return TaggedUnit(dict(unit.known))
+            return TaggedUnit(dict(unit.cached_scores))
         with _ray_errors("tags"):
             tagged, seconds = self._pool.call(
                 lambda actor: actor.tag.remote(self._work, self._stored_tagger, *unit.stored)

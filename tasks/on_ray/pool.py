@@ -70,9 +70,10 @@ class ModelPool:
         self._make_ready(member)
 
     def resize(self, size: int) -> None:
-        """Start or end actors until there are ``size``. Dead ones count, since Ray restarts them:
-        after the loss of a machine even on cores that extraction needs, which then waits for them
-        while they wait for it.
+        """Start or end actors until there are ``size``.
+
+        Dead actors count, since Ray restarts them. After a machine is lost, it may restart them on
+        cores that extraction needs: each would then wait for the other.
         """
         while len(self._members) < size:
             self.add(self._lifeline.ask(self._start))

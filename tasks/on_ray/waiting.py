@@ -17,7 +17,7 @@ LOST_SECONDS = 45.0
 _POLL_SECONDS = 1.0
 _ASKING_SECONDS = 5.0
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 class Lifeline:
@@ -46,7 +46,7 @@ class Lifeline:
                 " it runs again, start this run again: what is in the cache is not done twice."
             )
 
-    def ask(self, call: Callable[[], Answer]) -> Answer:
+    def ask(self, call: Callable[[], T]) -> T:
         """Make a call to Ray, unless the run was stopped.
 
         Ray aborts the process, in C++, if a handle is used after its cluster was left.
@@ -70,15 +70,15 @@ class Lifeline:
         if self._asking.acquire(timeout=_ASKING_SECONDS):
             self._asking.release()
 
-    def wait(self, reference: "ObjectRef[Answer]") -> Answer:
+    def wait(self, reference: "ObjectRef[T]") -> T:
         """Return what a call returned, or raise what it raised."""
-        future: Future[Answer] = self.ask(reference.future)
+        future: Future[T] = self.ask(reference.future)
         while not wait([future], _POLL_SECONDS).done:
             self.require()
         return result(future)
 
 
-def result(future: Future[Answer]) -> Answer:
+def result(future: Future[T]) -> T:
     """Return what a call returned, or raise what it raised, without Ray's wrapper."""
     error = future.exception()
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
@@ -86,7 +86,7 @@ def result(future: Future[Answer]) -> Answer:
     return future.result()
 
 
-def get(reference: "ObjectRef[Answer]") -> Answer:
+def get(reference: "ObjectRef[T]") -> T:
     """Wait for the result of a call, inside the cluster."""
     return result(reference.future())
 

@@ -7,11 +7,11 @@ Settings come from where each tool's user expects them: the AWS environment, pro
 for public buckets) for every store. Nothing here takes, keeps or prints a credential.
 """
 
-from tasks.storage.failures import describe, translated
-from tasks.storage.listing import Listing, is_there, list_files, matcher
+from tasks.storage.failures import storage_error, translated
+from tasks.storage.listing import is_there, list_files, matcher
 from tasks.storage.local import MAX_NAME_BYTES
 from tasks.storage.paths import absolute, below, is_remote, join, name, parent, relative, resolve
-from tasks.storage.reading import Identity, OpenFile, find, identify, open_for_reading
+from tasks.storage.reading import Identity, find, identify, open_for_reading
 from tasks.storage.writing import (
     keeps_start,
     overwrite,
@@ -24,11 +24,8 @@ from tasks.storage.writing import (
 __all__ = [
     "MAX_NAME_BYTES",
     "Identity",
-    "Listing",
-    "OpenFile",
     "absolute",
     "below",
-    "describe",
     "find",
     "identify",
     "is_remote",
@@ -47,5 +44,6 @@ __all__ = [
     "require_writable",
     "resolve",
     "scratch",
+    "storage_error",
     "translated",
 ]

@@ -43,17 +43,17 @@ def translated() -> Iterator[None]:
     except TaggingError:
         raise
     except Exception as error:
-        raise describe(error) from error
+        raise storage_error(error) from error
 
 
-def describe(error: BaseException) -> StorageError:
+def storage_error(error: BaseException) -> StorageError:
     """Make a StorageError from an exception of a store. A StorageError is returned unchanged."""
     if isinstance(error, StorageError):
         return error
     cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
     if cause is not None and _kind(cause) is not FailureKind.MISSING:
         # fsspec's HTTP file system raises FileNotFoundError for any status, and for no answer.
-        return describe(cause)
+        return storage_error(cause)
     kind = _kind(error)
     if kind is FailureKind.CHANGED:
         return StorageError(kind, "changed while it was read")

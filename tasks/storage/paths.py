@@ -45,7 +45,7 @@ def absolute(path_or_url: str) -> str:
 
 
 def join(base: str, path: str) -> str:
-    """Return the URL of a sample's path: absolute paths and URLs as they are, others below
+    """Return the URL that a path names: absolute paths and URLs as they are, others below
     ``base``.
 
     Relative paths may climb (``../videos/a.mp4``) and object keys may not, so ``..`` is resolved
@@ -122,7 +122,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
         store = fsspec.get_filesystem_class(head.removesuffix("://"))
         fs, path = store(**store._get_kwargs_from_urls(url)), store._strip_protocol(url)
     if hasattr(fs.dircache, "use_listings_cache"):
-        # A cached listing hides last night's new manifests and gives old identities. Set here
+        # A cached listing hides the files of last night and gives old identities. Set here
         # since not every file system takes it as an argument (sftp hands it to paramiko).
         fs.dircache.use_listings_cache = False
         fs.dircache.clear()

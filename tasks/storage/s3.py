@@ -12,7 +12,7 @@ from fsspec.asyn import sync
 from s3fs import S3FileSystem
 
 from tasks.errors import FailureKind, StorageError
-from tasks.storage.failures import describe, error_code
+from tasks.storage.failures import error_code, storage_error
 from tasks.storage.s3_copy import MIN_PART_BYTES, Part, copy_start, read_start
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ObjectStream(io.RawIOBase):
                 break
             except Exception as error:
                 self._drop()
-                if attempt == _READ_ATTEMPTS or not describe(error).transient:
+                if attempt == _READ_ATTEMPTS or not storage_error(error).is_transient:
                     raise
         view[: len(data)] = data
         self._position += len(data)
@@ -214,7 +214,7 @@ def _honours_conditions(fs: S3FileSystem, bucket: str, new_key: str) -> bool:
         try:
             fs.call_s3("put_object", Bucket=bucket, Key=new_key, Body=b"", IfMatch='"0"')
         except OSError as error:
-            if describe(error).transient:
+            if storage_error(error).is_transient:
                 raise
             return True
         return False

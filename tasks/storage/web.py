@@ -29,21 +29,22 @@ def open_seekable(fs: AbstractFileSystem, path: str) -> AbstractBufferedFile | I
     """Open a file that can be read at any offset.
 
     Returns:
-        fsspec's file where the server reads in parts, else a temporary copy of the whole.
+        fsspec's file where the server sends parts, else a temporary copy of the whole.
 
     Raises:
         StorageError: it must be copied, and is longer than ``MAX_COPY_BYTES``.
     """
     file = fs.open(path, "rb", **_OPTIONS)
-    if file.size is not None and _reads_parts(file):
+    if file.size is not None and _sends_parts(file):
         return file
     file.close()
     with open_stream(fs, path) as stream:
         return _copy_to_file(stream)
 
 
-def _reads_parts(file: AbstractBufferedFile) -> bool:
-    """Ask for the last byte: a server that cannot send parts sends the file from its start."""
+def _sends_parts(file: AbstractBufferedFile) -> bool:
+    """Tell whether the server sends parts, by asking for the last byte: one that cannot sends the
+    file from its start."""
     try:
         file._fetch_range(max(0, file.size - 1), file.size)
     except ValueError:
@@ -57,7 +58,8 @@ def _copy_to_file(stream: AbstractBufferedFile) -> IO[bytes]:
         while block := stream.read(_COPY_BLOCK_BYTES):
             copy.write(block)
             if copy.tell() > MAX_COPY_BYTES:
-                reason = "is longer than 4 GiB, and its server cannot read in parts"
+                limit = f"{MAX_COPY_BYTES >> 30} GiB"
+                reason = f"is longer than {limit}, and its server cannot send parts of it"
                 raise StorageError(FailureKind.UNREADABLE, reason)
         copy.seek(0)
     except BaseException:

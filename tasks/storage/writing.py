@@ -14,7 +14,7 @@ from fsspec.spec import AbstractFileSystem
 
 from tasks.errors import FailureKind, StorageError
 from tasks.storage import local
-from tasks.storage.failures import describe, translated
+from tasks.storage.failures import storage_error, translated
 from tasks.storage.paths import is_remote, is_s3, parent, read_only_scheme, resolve
 from tasks.storage.reading import Identity, find
 
@@ -113,7 +113,7 @@ def require_writable(folder: str) -> None:
         try:
             local.try_to_write(folder)
         except OSError as error:
-            refused = describe(error)
+            refused = storage_error(error)
             raise StorageError(refused.kind, f"cannot be written: {refused.reason}") from error
 
 

@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Failed
 
 from flows import cli
-from flows.command import _report
+from flows.command import _show_result
 from flows.outcome import Misconfigured, TooManyFailures
 from flows.tag import tag_videos
 from tests import needs
@@ -164,7 +164,7 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert told(done.stdout)["message"] in done.stderr
     _, line = done.stderr.splitlines()
-    assert line.startswith(f"error: The Prefect server at {url} does not answer")
+    assert line.startswith(f"error: No Prefect server answers at {url}")
 
 
 def test_an_address_that_is_no_prefect_server_is_one_sentence(tmp_path: Path, s3: S3Server) -> None:
@@ -241,7 +241,7 @@ def test_wrong_options(
 
 def test_a_run_that_breaks_is_told_as_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     state: State[Any] = Failed(message="the head of the cluster has gone", data=OSError("gone"))
-    assert _report(state, as_json=True) == 1
+    assert _show_result(state, as_json=True) == 1
     said = capsys.readouterr()
     assert told(said.out)["message"] == "the head of the cluster has gone"
     assert said.err == "error: the head of the cluster has gone\n"

@@ -15,7 +15,7 @@ from flows import pipeline
 from flows.pipeline import UnitOutcome
 from tasks.audio.clips import Clips
 from tasks.identify import Video
-from tasks.labels import Answer
+from tasks.labels import TagOptions
 from tasks.local import LocalExecutor
 from tasks.model import CheckpointId
 from tasks.storage import Identity
@@ -33,7 +33,7 @@ def test_videos_that_were_read_through_are_told_in_one_line() -> None:
         for url, name in formats.items()
     ]
     assert list(UnitOutcome(extracted=extracted).notes()) == [
-        "read to the end, because their format has no index: flv (2), mp3 (1)"
+        "videos read to the end, because their format has no index: flv (2), mp3 (1)"
     ]
 
 
@@ -81,7 +81,7 @@ def test_what_settles_behind_a_stuck_unit_is_bounded(
             nonlocal settled
             tagger = executor.find(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu"))
             executor.start(tagger)
-            for _ in pipeline.tag_units(videos, tagger, executor, Answer()):
+            for _ in pipeline.tag_units(videos, tagger, executor, TagOptions()):
                 settled += 1
                 if settled == pipeline.MAX_BEHIND:  # all that may be begun behind it has ended
                     threading.Timer(1.0, release).start()  # no more are, whatever the time
@@ -103,7 +103,7 @@ def test_nothing_is_kept_of_units_that_are_settled(prefect_server: None, tmp_pat
             videos.add(0, [(number, str(tmp_path / f"{number}.mp4")) for number in range(80)])
             tagger = executor.find(TaggerRequest(CheckpointId(DEMO_MODEL), device="cpu"))
             executor.start(tagger)
-            for number, _ in enumerate(pipeline.tag_units(videos, tagger, executor, Answer())):
+            for number, _ in enumerate(pipeline.tag_units(videos, tagger, executor, TagOptions())):
                 if number in (20, 75):
                     gc.collect()
                     held = (State, threading.Event)

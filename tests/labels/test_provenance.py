@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.labels import Answer, LabelMap, parse_provenance, provenance
+from tasks.labels import LabelMap, TagOptions, parse_provenance, provenance
 from tasks.model import Checkpoint, CheckpointId
 
 HUB = "MIT/ast-finetuned-audioset-10-10-0.4593"
@@ -21,7 +21,7 @@ def of(**changed: Any) -> str:
         "dtype": "float32",
         "windows": "start",
         "channels": "mix",
-        "answer": Answer(),
+        "options": TagOptions(),
         "version": "0.1.0",
     }
     return provenance(**usual | changed)
@@ -32,7 +32,7 @@ def test_it_is_short_and_can_be_read() -> None:
         f"model={HUB}@f826b80; dtype=float32; windows=start; channels=mix; version=0.1.0"
     )
     groups = LabelMap("audioset", {"a": "b"})
-    assert of(windows=6, answer=Answer("max", groups=groups, scores=True)).split("; ")[2:] == [
+    assert of(windows=6, options=TagOptions("max", groups=groups, scores=True)).split("; ")[2:] == [
         "windows=6",
         "channels=mix",
         "aggregate=max",
@@ -49,8 +49,8 @@ def test_it_is_short_and_can_be_read() -> None:
         {"dtype": "bfloat16"},
         {"windows": "all"},
         {"channels": "first"},
-        {"answer": Answer(groups=LabelMap("m", {"a": "b"}))},
-        {"answer": Answer(scores=True)},
+        {"options": TagOptions(groups=LabelMap("m", {"a": "b"}))},
+        {"options": TagOptions(scores=True)},
         {"version": "0.2.0"},
     ],
 )
@@ -59,7 +59,7 @@ def test_it_changes_with_what_decides_the_tags(changed: dict[str, Any]) -> None:
 
 
 def test_what_was_not_asked_for_is_left_out() -> None:
-    assert of(answer=Answer("max", top_k=9)) == of()
+    assert of(options=TagOptions("max", top_k=9)) == of()
 
 
 @pytest.mark.parametrize("folder", ["models/mine", "/home/a/models/mine/", "../mine"])

@@ -166,7 +166,7 @@ def test_ragged_and_blank_rows_stay() -> None:
     content = b"videos,n\na\n\nb,1\nc,1,2\n"
     short, sound, long = read("m.csv", content)
     assert (short.fault, long.fault) == (
-        "its cells: 1; those of the header: 2", "its cells: 3; those of the header: 2")  # fmt: skip
+        "it has 1 cell, the header 2", "it has 3 cells, the header 2")  # fmt: skip
     assert rewritten("m.csv", content, {2: [], sound.line: [], 5: []}) == (
         b"videos,n,video_audio_tags\na\n\nb,1,[]\nc,1,2\n"
     )

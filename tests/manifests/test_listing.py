@@ -109,13 +109,15 @@ def test_a_table_in_another_format_is_told_of(
     (tmp_path / name).touch()
     with pytest.raises(ConfigurationError, match=r"its name must end in one of \.jsonl"):
         list_manifests(f"{tmp_path}/{name}")
-    only = re.escape(f"There is no manifest at {tmp_path}, only 1 in a format that cannot be read")
+    only = re.escape(
+        f"There is no manifest at {tmp_path}, only 1 file in a format that cannot be read"
+    )
     with pytest.raises(ConfigurationError, match=only):
         list_manifests(str(tmp_path))
     (tmp_path / "m.jsonl").touch()
     assert urls(f"{tmp_path}/*") == [f"{tmp_path}/m.jsonl"]
     assert caplog.messages == [
-        f"passed over at {tmp_path}/*: 1 in a format that cannot be read ({name})"
+        f"passed over at {tmp_path}/*: 1 file in a format that cannot be read ({name})"
     ]
 
 
@@ -131,7 +133,7 @@ def test_many_of_them_are_one_line_and_other_files_none(
     assert urls(str(tmp_path)) == [f"{tmp_path}/m.jsonl"]
     [line] = caplog.messages
     assert line.endswith(
-        "1,003 in a format that cannot be read (0000.pq, 0001.pq, 0002.pq and 1,000 more)"
+        "1,003 files in a format that cannot be read (0000.pq, 0001.pq, 0002.pq and 1,000 more)"
     )
 
 

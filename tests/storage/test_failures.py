@@ -64,7 +64,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("error", "kind"), ERRORS, ids=lambda value: repr(value)[:40])
 def test_describe(error: Exception, kind: str) -> None:
-    assert storage.describe(error).kind == kind
+    assert storage.storage_error(error).kind == kind
 
 
 @pytest.fixture
@@ -109,9 +109,9 @@ def test_an_answer_that_is_none_is_not_missing() -> None:
 
 def test_describe_leaves_what_is_sorted() -> None:
     error = StorageError(FailureKind.UNREACHABLE, "again later")
-    assert storage.describe(error) is error
+    assert storage.storage_error(error) is error
 
 
 def test_reasons_hold_no_secrets() -> None:
     text = "403, url='https://me:pw@h/a.mp4?X-Amz-Signature=abc&X-Amz-Credential=d'"
-    assert storage.describe(OSError(text)).reason == "403, url='https://h/a.mp4?..."
+    assert storage.storage_error(OSError(text)).reason == "403, url='https://h/a.mp4?..."

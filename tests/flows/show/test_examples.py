@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from flows.show.examples import FREQUENT_TAGS, LEAST_SURE, PER_TAG, Example, Examples
-from tasks.labels import Answer, LabelMap
+from tasks.labels import LabelMap, TagOptions
 from tasks.scores import VideoScores
 
 LABELS = tuple(f"label {row}" for row in range(40))
 
 
-def collector(answer: Answer = Answer()) -> Examples:  # noqa: B008 - it is frozen
-    return Examples(LABELS, "sigmoid", 10.0, answer)
+def collector(options: TagOptions = TagOptions()) -> Examples:  # noqa: B008 - it is frozen
+    return Examples(LABELS, "sigmoid", 10.0, options)
 
 
 def heard(tag: int, logit: float = 2.0) -> VideoScores:
@@ -102,7 +102,7 @@ def test_what_is_played_is_the_window_that_speaks_most_for_the_tag() -> None:
     logits = np.full((3, len(LABELS)), -8, np.float32)
     logits[:, 0], logits[:, 1] = [1, -1, -1], [-8, 1, 2]
     scores = VideoScores.of([0, 10, 20], logits)
-    examples = collector(Answer(groups=LabelMap("m", {"label 1": "Music"})))
+    examples = collector(TagOptions(groups=LabelMap("m", {"label 1": "Music"})))
     examples.add("a", scores)
     (example,) = examples.all()
     assert (example.tag, example.start) == ("Music", 20)

@@ -18,7 +18,7 @@ from flows.summary import ManifestRow, Summary
 from tasks.audio.clip import Clip, make_clip
 from tasks.audio.window import Window
 from tasks.errors import VideoError
-from tasks.labels import Answer
+from tasks.labels import TagOptions
 from tasks.scores import VideoScores
 from tests.browser import open_browser
 from tests.flows.show.test_sound import decoded, tone
@@ -39,7 +39,7 @@ def clip(number: int, seconds: float = 1.0) -> Clip:
 
 
 def examples(videos: int = 6) -> Examples:
-    collected = Examples(LABELS, "softmax", 1.0, Answer())
+    collected = Examples(LABELS, "softmax", 1.0, TagOptions())
     for number in range(videos):
         logits = np.zeros((1, len(LABELS)), np.float32)
         logits[0, number % 3] = 1 + number
@@ -110,7 +110,7 @@ def test_names_are_escaped_and_secrets_hidden() -> None:
 
 def test_failures_name_their_ledgers() -> None:
     ledgers = Counter({"s3://b/2.jsonl.failures": 1})
-    text = page(Summary(ledgers=ledgers), "Partial", NOW)
+    text = page(Summary(ledgers=ledgers), "Partial", NOW, Background())
     assert "<code>s3://b/<wbr>2.jsonl.failures</code>" in text
 
 
@@ -127,7 +127,7 @@ def test_a_page_is_never_larger_than_eight_megabytes() -> None:
     """Clips of a model that takes a minute, and a table as long as it gets."""
     noise = np.random.default_rng(0).normal(0, 0.2, 60 * 16_000).astype(np.float32)
     long = make_clip([(16_000, noise)], Window(16_000, len(noise))).to_bytes()
-    many = Examples([f"label {row}" for row in range(20)], "sigmoid", 60.0, Answer())
+    many = Examples([f"label {row}" for row in range(20)], "sigmoid", 60.0, TagOptions())
     for number in range(200):
         logits = np.full((1, 20), -5, np.float32)
         logits[0, number % 20] = 2

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from flows.pipeline import UnitOutcome
 from flows.show import charts, tables
-from flows.show.report import page, write_report
+from flows.show.report import Background, page, write_report
 from flows.show.terminal import show
 from flows.summary import ManifestRow, Summary, Tally
 from tasks.errors import Failure, FailureKind
@@ -88,7 +88,7 @@ def test_charts_are_valid_svg(summary: Summary) -> None:
 
 
 def test_page_escapes_and_hides(summary: Summary) -> None:
-    text = page(summary, "Partial", datetime(2026, 1, 31, tzinfo=UTC))
+    text = page(summary, "Partial", datetime(2026, 1, 31, tzinfo=UTC), Background())
     assert "&lt;b&gt;Bold &amp; | co&lt;/b&gt;" in text
     assert "<b>Bold" not in text
     assert "<broken>" not in text
@@ -101,7 +101,7 @@ def test_report_is_written_where_asked(
     summary: Summary, s3: S3Server, tmp_path: Path, name: str
 ) -> None:
     for root in (str(tmp_path / "new" / "folder"), f"{s3.bucket()}/reports"):
-        url = write_report(summary, "Completed", root + name)
+        url = write_report(summary, "Completed", root + name, Background())
         assert url.startswith(root)
         content = s3.get(url) if url.startswith("s3:") else Path(url).read_bytes()
         assert content.startswith(b"<!DOCTYPE html>")

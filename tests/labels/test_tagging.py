@@ -11,26 +11,26 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from tasks.errors import ConfigurationError
-from tasks.labels import Activation, Answer, LabelMap, video_tags
-from tasks.labels.answer import Aggregate
+from tasks.labels import Activation, LabelMap, TagOptions, video_tags
+from tasks.labels.tagging import Aggregate
 from tasks.scores import VideoScores
 from tasks.tags import VideoTags
 
 WINDOW = 10.0
 LABELS = ("Speech", "Guitar", "Piano", "Rain")
-EVERYTHING = Answer(scores=True, timeline=True)
+EVERYTHING = TagOptions(scores=True, timeline=True)
 LOGITS = st.floats(-50, 50, width=16)
 
 
 def answered(
     logits: Sequence[Sequence[float]] | NDArray[np.float32],
-    answer: Answer = EVERYTHING,
+    options: TagOptions = EVERYTHING,
     activation: Activation = "sigmoid",
     labels: Sequence[str] = LABELS,
 ) -> VideoTags:
     array = np.asarray(logits, np.float32)
     scores = VideoScores.of(np.arange(len(array)) * WINDOW, array)
-    return video_tags(scores, labels, activation, WINDOW, answer)
+    return video_tags(scores, labels, activation, WINDOW, options)
 
 
 def logit(probability: float) -> float:
@@ -44,9 +44,9 @@ def sigmoids(*rows: Sequence[float]) -> list[list[float]]:
 
 def test_a_video_without_sound_is_empty() -> None:
     empty = VideoScores.empty()
-    asked = Answer(scores=True, timeline=True)
+    asked = TagOptions(scores=True, timeline=True)
     assert video_tags(empty, LABELS, "sigmoid", WINDOW, asked) == VideoTags("EMPTY", [], [])
-    assert video_tags(empty, LABELS, "sigmoid", WINDOW, Answer()) == VideoTags("EMPTY")
+    assert video_tags(empty, LABELS, "sigmoid", WINDOW, TagOptions()) == VideoTags("EMPTY")
 
 
 @given(
@@ -58,12 +58,12 @@ def test_the_tag_of_one_window_is_its_highest_logit(
     logits: NDArray[np.float32], activation: Activation, aggregate: Aggregate
 ) -> None:
     labels = [f"label {column}" for column in range(logits.shape[1])]
-    tags = answered(logits, Answer(aggregate), activation, labels)
+    tags = answered(logits, TagOptions(aggregate), activation, labels)
     assert tags == VideoTags(labels[int(logits[0].argmax())])
 
 
 def test_logits_that_float16_makes_equal_keep_their_order() -> None:
-    assert answered([[8.0, 8.0001, -1, -1]], Answer()).label == "Guitar"
+    assert answered([[8.0, 8.0001, -1, -1]], TagOptions()).label == "Guitar"
 
 
 @given(
@@ -80,8 +80,8 @@ def test_tag_scores_and_timeline_never_contradict(
     groups: LabelMap | None,
     least: float,
 ) -> None:
-    answer = Answer(aggregate, 3, least, groups, scores=True, timeline=True)
-    tags = answered(logits, answer, activation)
+    options = TagOptions(aggregate, 3, least, groups, scores=True, timeline=True)
+    tags = answered(logits, options, activation)
     assert tags.scores is not None
     assert tags.timeline is not None
     assert tags.scores[0]["label"] == tags.label
@@ -102,8 +102,8 @@ def test_probabilities_are_aggregated_and_not_logits() -> None:
     """Of logits the mean would be Guitar: one window that is beyond doubt outweighs three."""
     logits = [[1.0, -2, -9, -9], [1.0, -2, -9, -9], [1.0, -2, -9, -9], [-1.0, 20, -9, -9]]
     assert np.mean(logits, 0).argmax() == 1
-    assert answered(logits, Answer("mean")).label == "Speech"
-    assert answered(logits, Answer("max")).label == "Guitar"
+    assert answered(logits, TagOptions("mean")).label == "Speech"
+    assert answered(logits, TagOptions("max")).label == "Guitar"
 
 
 def test_scores_are_the_means_with_their_peaks() -> None:
@@ -116,8 +116,8 @@ def test_scores_are_the_means_with_their_peaks() -> None:
 
 
 def test_softmax_adds_up_to_one() -> None:
-    answer = Answer(top_k=4, min_score=0, scores=True)
-    scores = answered([[3.0, 2, 1, 0]], answer, "softmax").scores
+    options = TagOptions(top_k=4, min_score=0, scores=True)
+    scores = answered([[3.0, 2, 1, 0]], options, "softmax").scores
     assert scores is not None
     assert sum(score["score"] for score in scores) == pytest.approx(1, abs=2e-3)
     assert scores[0]["score"] == 0.644
@@ -130,7 +130,7 @@ def test_probabilities_stay_as_they_are() -> None:
 
 
 def test_the_tag_is_among_the_scores_whatever_its_score() -> None:
-    tags = answered(sigmoids([0.04, 0.03, 0.02, 0.01]), Answer(min_score=0.5, scores=True))
+    tags = answered(sigmoids([0.04, 0.03, 0.02, 0.01]), TagOptions(min_score=0.5, scores=True))
     assert tags.scores == [{"label": "Speech", "score": 0.04, "peak": 0.04}]
 
 
@@ -139,16 +139,16 @@ def test_of_equal_labels_the_one_that_wins_more_windows() -> None:
     starts, seconds = np.array([0, 10], np.float32), np.full(2, WINDOW, np.float32)
     tops, logits = np.array([2, 2], np.int32), np.array([third, rest], np.float16)
     scores = VideoScores(starts, seconds, tops, logits)
-    assert video_tags(scores, LABELS, "sigmoid", WINDOW, Answer()).label == "Piano"
-    assert answered([third, rest], Answer()).label == "Speech"
+    assert video_tags(scores, LABELS, "sigmoid", WINDOW, TagOptions()).label == "Piano"
+    assert answered([third, rest], TagOptions()).label == "Speech"
 
 
 def test_a_group_is_as_likely_as_its_likeliest_label() -> None:
     """Sixty labels of .012 are no reason to hear any of them: noisy-or would make .5 of them."""
     labels = ("Speech", *(f"instrument {number}" for number in range(60)))
     groups = LabelMap("m", dict.fromkeys(labels[1:], "Music"))
-    answer = Answer(min_score=0, groups=groups, scores=True)
-    tags = answered(sigmoids([0.2, *[0.012] * 60]), answer, labels=labels)
+    options = TagOptions(min_score=0, groups=groups, scores=True)
+    tags = answered(sigmoids([0.2, *[0.012] * 60]), options, labels=labels)
     assert tags.scores == [
         {"label": "Speech", "score": 0.2, "peak": 0.2},
         {"label": "Music", "score": 0.012, "peak": 0.012},
@@ -159,9 +159,9 @@ def test_tag_and_timeline_are_of_groups() -> None:
     """Neither instrument comes first by itself; together they are half of the video."""
     groups = LabelMap("m", {"Guitar": "Music", "Piano": "Music"})
     rows = sigmoids([0.5, 0.9, 0.1, 0.1], [0.5, 0.1, 0.9, 0.1], [0.8, 0.1, 0.1, 0.1])
-    answer = Answer(groups=groups, timeline=True)
-    assert answered(rows, Answer()).label == "Speech"
-    tags = answered(rows, answer)
+    options = TagOptions(groups=groups, timeline=True)
+    assert answered(rows, TagOptions()).label == "Speech"
+    tags = answered(rows, options)
     assert tags.label == "Music"
     assert tags.timeline == [
         {"start": 0.0, "end": 20.0, "label": "Music", "score": 0.9},
@@ -180,4 +180,4 @@ def test_the_timeline_of_a_short_video_ends_with_it() -> None:
 )
 def test_what_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError):
-        Answer(**wrong)  # type: ignore[arg-type]
+        TagOptions(**wrong)  # type: ignore[arg-type]

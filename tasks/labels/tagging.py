@@ -21,7 +21,7 @@ SCORE_DIGITS = 3
 
 
 @dataclass(frozen=True)
-class Answer:
+class TagOptions:
     """What the user requests for each video.
 
     Attributes:
@@ -58,7 +58,7 @@ def video_tags(
     labels: Sequence[str],
     activation: Activation,
     window_seconds: float,
-    answer: Answer,
+    options: TagOptions,
 ) -> VideoTags:
     """Return the tags of a video: EMPTY when it has no window.
 
@@ -71,19 +71,19 @@ def video_tags(
         labels: the model's, one for each column of its logits.
         activation: the one that the logits are made for.
         window_seconds: length of a whole window.
-        answer: what the user requests.
+        options: what the user requests.
     """
     if not len(scores):
-        return VideoTags(EMPTY, [] if answer.scores else None, [] if answer.timeline else None)
-    names, rolled, tops = roll_up(scores, labels, activation, answer.groups)
-    totals = rolled.mean(0) if answer.aggregate == "mean" else rolled.max(0)
+        return VideoTags(EMPTY, [] if options.scores else None, [] if options.timeline else None)
+    names, rolled, tops = roll_up(scores, labels, activation, options.groups)
+    totals = rolled.mean(0) if options.aggregate == "mean" else rolled.max(0)
     wins = np.bincount(tops, minlength=len(names))
     seconds = np.minimum(scores.seconds, window_seconds)
     order = np.lexsort((-wins, -totals))  # stable: then by the model's order
     return VideoTags(
         names[order[0]],
-        _scores(names, totals, rolled.max(0), order, answer) if answer.scores else None,
-        timeline(scores.starts, seconds, rolled, tops, names) if answer.timeline else None,
+        _scores(names, totals, rolled.max(0), order, options) if options.scores else None,
+        timeline(scores.starts, seconds, rolled, tops, names) if options.timeline else None,
     )
 
 
@@ -130,13 +130,13 @@ def _scores(
     totals: npt.NDArray[np.float64],
     peaks: npt.NDArray[np.float64],
     order: npt.NDArray[np.integer],
-    answer: Answer,
+    options: TagOptions,
 ) -> list[Score]:
     listed = [
         Score(label=names[row], score=_rounded(totals[row]), peak=_rounded(peaks[row]))
-        for row in order[: answer.top_k]
+        for row in order[: options.top_k]
     ]
-    return listed[:1] + [score for score in listed[1:] if score["score"] >= answer.min_score]
+    return listed[:1] + [score for score in listed[1:] if score["score"] >= options.min_score]
 
 
 def _rounded(value: float) -> float:
