@@ -6,7 +6,6 @@ tagging over all results would be a barrier (the runner is first in, first out):
 run would be extracted before the first is tagged.
 """
 
-import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.logs import quiet_task_runs
 from tasks.errors import ClusterLost, ConfigurationError, Failure, FailureKind, TransientError
 from tasks.executor import ManagedExecutor
 from tasks.extract import extract_audio
@@ -133,13 +133,12 @@ def tag_units(
     units = _Units(videos, tagger, executor, to_tags)
     # No limit on threads: each unit in flight has two, and its tag run waits in one of them.
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner()
-    with runner:
+    with quiet_task_runs() as hush, runner:
         try:
             while units.submit(runner):
                 yield units.next_outcome(runner)
         except BaseException:
-            # The tasks in flight end with the run: that is no news, and no fault of theirs.
-            logging.getLogger("prefect.task_runs").setLevel(logging.CRITICAL)
+            hush()  # the tasks in flight end with the run: that is no news, and no fault of theirs
             executor.close()  # else leaving the runner waits for the units in flight
             raise
 

@@ -4,8 +4,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,17 +12,17 @@ from typing import Any
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import RayError
 
 from tasks.cache import Cache
-from tasks.errors import TaggingError, TransientError
-from tasks.on_ray.cluster import machines, share_out
+from tasks.errors import ConfigurationError
+from tasks.on_ray.cluster import share_out
 from tasks.on_ray.connecting import connect
 from tasks.on_ray.inspection import inspect_machines
 from tasks.on_ray.pool import ModelPool
 from tasks.on_ray.remote import ModelActor, ScoreIndex, Work, extract
 from tasks.on_ray.starting import first_answer
-from tasks.on_ray.waiting import Lifeline, Slots
+from tasks.on_ray.waiting import Lifeline, Slots, ray_errors
+from tasks.on_ray.watching import Watch
 from tasks.tagger import Tagger, TaggerRequest
 from tasks.units import MIN_UNIT, ExtractedUnit, TaggedUnit, windows_each
 
@@ -36,8 +35,10 @@ _WINDOWS_OF_ALL = 60
 # Units for each tagger, at least: a small run, too, has work for all taggers.
 _UNITS_EACH = 4
 
-_WATCH_SECONDS = 5.0
 _LEAVE_SECONDS = 10.0
+MAX_SHORT_SECONDS = 1_800.0
+"""How long a run waits for a machine that it cannot do without."""
+
 # A spot machine may be taken away again and again.
 _RETRIES = 10
 
@@ -87,6 +88,8 @@ class RayExecutor:
         connect(address)
         self._cache, self._say = cache, say
         self._lifeline = Lifeline()
+        self._watch = Watch(self._lifeline)
+        self._short, self._short_since = "", 0.0  # what the cluster lacks, and since when
         self._extracting = self._tagging = 0.0  # seconds of work
 
     def find(self, request: TaggerRequest) -> Tagger:
@@ -94,60 +97,60 @@ class RayExecutor:
         if folder.is_dir():  # a relative path means nothing elsewhere
             named = replace(request.checkpoint, hf_ast=str(folder.absolute()))
             request = replace(request, checkpoint=named)
-        self._device, self._machines = request.device, machines()
-        self._lifeline.beat()  # nothing asked the head while manifests were read
-        self._shares = share_out(self._machines, request.device)
-        stores = {name: os.environ[name] for name in _STORES if name in os.environ}
         cache = self._cache
         self._work = Work(
             cache=cache.url if cache else None,
             keep=cache.keep if cache else "tags",
-            cores=self._shares.unit_cores,
-            stores=stores,
+            stores={name: os.environ[name] for name in _STORES if name in os.environ},
         )
-        model = request.checkpoint.hf_ast
-        self._say(f"{self._describe_machines()}: starting processes, and checking each machine")
-        inspect_machines(self._machines, self._work, self._cache, model, self._lifeline)
-        if self._cache:
+        if cache:
             # Its calls only read, so that any of them may be repeated.
             index = _remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=8)
             self._work = replace(self._work, index=index(ScoreIndex).remote())
-        return self._ask_model(request)
+        while True:
+            self._machines = self._watch.machines
+            self._shares = share_out(self._machines, request.device)
+            self._work = replace(self._work, cores=self._shares.unit_cores)
+            shared = self._shares.in_words(len(self._machines))
+            self._say(f"{shared}: starting processes, and checking each machine")
+            model = request.checkpoint.hf_ast
+            inspect_machines(self._machines, self._work, cache, model, self._lifeline)
+            self._actors = [self._start_actor() for _ in range(self._shares.taggers)]
+            if tagger := self._ask_model(request):
+                self._device = "cuda" if self._shares.tagger_gpus else "cpu"
+                return tagger
+            for one in self._actors:
+                self._lifeline.ask(partial(ray.kill, one))
 
-    def _ask_model(self, request: TaggerRequest) -> Tagger:
-        """Start the actors, and ask the first that is up for the model."""
-        shares = self._shares
+    def _start_actor(self) -> Any:
         # Restarts are not limited: a machine may come back again and again. The pool repeats a call
         # that dies with its actor on another one; Ray would wait for the lost GPU.
-        self._actor = _remote(
-            num_gpus=shares.tagger_gpus,
-            num_cpus=shares.tagger_cores,
-            max_restarts=-1,
-            max_task_retries=0,
-        )(ModelActor)
-        self._actors = [self._actor.remote() for _ in range(shares.taggers)]
+        size = {"num_gpus": self._shares.tagger_gpus, "num_cpus": self._shares.tagger_cores}
+        return _remote(**size, max_restarts=-1, max_task_retries=0)(ModelActor).remote()
+
+    def _ask_model(self, request: TaggerRequest) -> Tagger | None:
+        """Ask the first actor that is up for the model; None if the cluster needs other actors."""
         return first_answer(
             self._actors,
             lambda one: one.find.remote(self._work, request).future(),
+            lambda: not self._shares.fit(share_out(self._watch.machines, request.device)),
             self._lifeline,
             self._say,
         )
 
     def start(self, tagger: Tagger) -> None:
-        shares = self._shares
-        self._lifeline.beat()  # manifests may have been read since find()
         self._tagger, self._stored_tagger = tagger, ray.put(tagger)
         # Extraction does not need the feature extractor, which is large.
         self._settings = replace(tagger, checkpoint=replace(tagger.checkpoint, extractor=None))
         self._extract = _remote(
-            num_cpus=shares.unit_cores,
+            num_cpus=self._shares.unit_cores,
             num_returns=2,
             max_retries=_RETRIES,
             scheduling_strategy="SPREAD",
         )(extract)
-        self._slots = Slots(shares.extractors, self._lifeline)
+        self._slots = Slots(self._shares.extractors, self._lifeline)
         self._pool = ModelPool(
-            self._actor.remote,
+            self._start_actor,
             lambda one: one.load.remote(self._work, self._stored_tagger),
             self._lifeline,
             self._say,
@@ -157,7 +160,29 @@ class RayExecutor:
         for one in self._actors:
             self._pool.add(one)
         self._started = time.monotonic()
-        threading.Thread(target=self._watch, name="watch cluster", daemon=True).start()
+        self._watch.adapt = self._adapt
+
+    def _adapt(self) -> None:
+        """Use machines that have joined, and do without those that are lost."""
+        there, before = self._watch.machines, self._shares
+        if {one.node for one in there} == {one.node for one in self._machines}:
+            if self._short_since and time.monotonic() - self._short_since > MAX_SHORT_SECONDS:
+                self._lifeline.lose(self._short)
+            return
+        self._machines = there
+        try:
+            now = share_out(there, self._device, before.unit_cores)
+        except ConfigurationError as error:
+            self._short, self._short_since = str(error), self._short_since or time.monotonic()
+            limit = f"at most {MAX_SHORT_SECONDS / 60:g} minutes"
+            self._say(f"the cluster changed: {error} The run waits for a machine, {limit}.")
+            return
+        self._short_since = 0.0
+        suited = before.fit(now)
+        self._shares = replace(now, tagger_cores=before.tagger_cores) if suited else now
+        self._say(f"the cluster changed: {now.in_words(len(there))}")
+        self._slots.limit = now.extractors
+        self._pool.resize(now.taggers, anew=not suited)
 
     @property
     def units_in_flight(self) -> int:
@@ -171,7 +196,7 @@ class RayExecutor:
         return max(MIN_UNIT, min(largest // each, share))
 
     def extract(self, urls: Sequence[str], tagger: Tagger) -> ExtractedUnit:
-        with self._slots, _ray_errors("extracts"):
+        with self._slots, ray_errors("extracts", self._lifeline, self._say):
             extract = partial(self._extract.remote, self._work, urls, self._settings)
             for_driver, stored = self._lifeline.ask(extract)
             unit, seconds = self._lifeline.wait(for_driver)
@@ -182,7 +207,7 @@ class RayExecutor:
         assert isinstance(unit, StoredUnit)
         if not unit.extracted:
             return TaggedUnit(dict(unit.cached_scores))
-        with _ray_errors("tags"):
+        with ray_errors("tags", self._lifeline, self._say):
             tagged, seconds = self._pool.call(
                 lambda actor: actor.tag.remote(self._work, self._stored_tagger, *unit.stored)
             )
@@ -192,35 +217,13 @@ class RayExecutor:
         return TaggedUnit(tagged.scores, failed, tagged.unkept)
 
     def describe(self) -> str:
-        computes_on = f"{self._describe_machines()}: {self._tagger.computes_on}"
+        computes_on = f"{self._shares.in_words(len(self._machines))}: {self._tagger.computes_on}"
         if not self._tagging:
             return computes_on
         elapsed = time.monotonic() - self._started
         tagging = self._tagging / max(self._pool.ready_seconds(), 1e-9)
         extracting = self._extracting / (elapsed * self._shares.extractors)
         return f"{computes_on}; {busy(min(1, tagging), min(1, extracting))}"
-
-    def _describe_machines(self) -> str:
-        machines, taggers = len(self._machines), self._shares.taggers
-        what = "GPU" if self._shares.tagger_gpus else "tagging process"
-        plural = "es" if what.endswith("s") else "s"
-        return (
-            f"{machines} machine{'s' * (machines != 1)}, {taggers} {what}{plural * (taggers != 1)}"
-        )
-
-    def _watch(self) -> None:
-        """Poll the cluster: use machines that join, and note that the head answers."""
-        while not self._lifeline.closed:
-            with suppress(RayError, TaggingError, OSError):
-                there = machines()
-                self._lifeline.beat()
-                shares = share_out(there, self._device)
-                if {one.node for one in there} != {one.node for one in self._machines}:
-                    self._machines, self._shares = there, shares
-                    self._say(f"the cluster changed: {self._describe_machines()}")
-                    self._slots.limit = shares.extractors
-                    self._pool.resize(shares.taggers)
-            time.sleep(_WATCH_SECONDS)
 
     def close(self) -> None:
         """Refuse further calls, and leave the cluster: Ray ends the run's tasks and actors."""
@@ -237,13 +240,3 @@ def busy(tagging: float, extracting: float) -> str:
     if max(tagging, extracting) <= 0.5:  # units come more slowly than they could be worked on
         waited_for = "the run's own process"
     return f"tagging {tagging:.0%} busy, extraction {extracting:.0%}, waited for {waited_for}"
-
-
-@contextmanager
-def _ray_errors(what: str) -> Iterator[None]:
-    """Translate Ray's errors in the block: a process was lost, the videos are not at fault."""
-    try:
-        yield
-    except RayError as error:
-        how = type(error).__name__  # Ray's sentence is about gRPC
-        raise TransientError(f"the process that {what} this unit was lost ({how})") from error

@@ -7,24 +7,24 @@ from typing import Any
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import RayError
+from ray.exceptions import NodeDiedError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tasks.cache import Cache
 from tasks.errors import ConfigurationError
-from tasks.on_ray.cluster import Machine
 from tasks.on_ray.remote import Inspected, Work, code_fingerprint, inspect
 from tasks.on_ray.waiting import Lifeline
+from tasks.on_ray.watching import Machine, machines
 from tasks.shown import shown, shown_url
 
 
 def inspect_machines(
-    machines: Sequence[Machine], work: Work, cache: Cache | None, model: str, lifeline: Lifeline
+    there: Sequence[Machine], work: Work, cache: Cache | None, model: str, lifeline: Lifeline
 ) -> None:
-    """Inspect all machines at the same time.
+    """Inspect all machines at the same time; one that is lost in the meantime is left out.
 
     Args:
-        machines: the machines of the cluster.
+        there: the machines of the cluster.
         work: the settings of the run.
         cache: the cache, which all machines must see.
         model: the checkpoint as the user names it.
@@ -37,12 +37,13 @@ def inspect_machines(
     ask: Any = ray.remote(num_cpus=0, max_retries=0)(inspect)
     with cache.probe() if cache else nullcontext("") as probe:
         asked = []
-        for machine in machines:
-            there = NodeAffinitySchedulingStrategy(machine.node, soft=False)
+        for machine in there:
+            on_it = NodeAffinitySchedulingStrategy(machine.node, soft=False)
             asked.append(
-                (machine, ask.options(scheduling_strategy=there).remote(work, probe, model))
+                (machine, ask.options(scheduling_strategy=on_it).remote(work, probe, model))
             )
-        answers = [(machine, _answer(machine, reference, lifeline)) for machine, reference in asked]
+        answered = [(one, _answer(one, reference, lifeline)) for one, reference in asked]
+    answers = [(machine, inspected) for machine, inspected in answered if inspected]
     for machine, inspected in answers:
         if inspected.code != code_fingerprint():
             raise ConfigurationError(
@@ -57,10 +58,17 @@ def inspect_machines(
     _require_one_model([one for one in answers if one[0].gpus] or answers, model)
 
 
-def _answer(machine: Machine, reference: "ObjectRef[Inspected]", lifeline: Lifeline) -> Inspected:
+def _answer(
+    machine: Machine, reference: "ObjectRef[Inspected]", lifeline: Lifeline
+) -> Inspected | None:
+    """Wait for what a machine reports; None if it is lost."""
     try:
         return lifeline.wait(reference)
+    except (NodeDiedError, TaskUnschedulableError):
+        return None
     except (RayError, ImportError) as error:
+        if machine.node not in {one.node for one in machines()}:
+            return None
         said = shown(str(error).strip().splitlines()[-1])
         raise ConfigurationError(
             f"The machine {machine.address} cannot run this package ({said}): install it there as"

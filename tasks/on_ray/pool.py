@@ -69,20 +69,24 @@ class ModelPool:
             self._members.append(member)
         self._make_ready(member)
 
-    def resize(self, size: int) -> None:
+    def resize(self, size: int, anew: bool = False) -> None:
         """Start or end actors until there are ``size``.
 
         Dead actors count, since Ray restarts them. After a machine is lost, it may restart them on
         cores that extraction needs: each would then wait for the other.
+
+        Args:
+            anew: end all of them first, since they do not fit the cluster any more.
         """
-        while len(self._members) < size:
-            self.add(self._lifeline.ask(self._start))
         with self._changed:
             kept = sorted(self._members, key=lambda one: (one.ready, one.calls), reverse=True)
+            keep = 0 if anew else size
             self._count()
-            self._members, surplus = kept[:size], kept[size:]
+            self._members, surplus = kept[:keep], kept[keep:]
         for member in surplus:
             self._lifeline.ask(partial(ray.kill, member.actor))
+        while len(self._members) < size:
+            self.add(self._lifeline.ask(self._start))
 
     @property
     def ready(self) -> int:
@@ -113,8 +117,9 @@ class ModelPool:
                 return self._lifeline.wait(asked)
             except RayActorError as error:
                 self._lifeline.require()
-                how = type(error).__name__  # Ray's sentence is about gRPC
-                log.warning("a process with the model was lost (%s); its unit is repeated", how)
+                if member.ready:  # else its other call has said so
+                    how = type(error).__name__  # Ray's sentence is about gRPC
+                    log.warning("a process with the model was lost (%s); its work is repeated", how)
                 self._make_ready(member)
             finally:
                 with self._changed:

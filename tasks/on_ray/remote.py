@@ -34,15 +34,15 @@ class Work:
     Attributes:
         cache: URL of the cache; None keeps nothing between runs.
         keep: what is kept in it.
-        cores: cores that the extraction of a unit uses.
         stores: environment variables for the stores, some of them secret keys.
+        cores: cores that the extraction of a unit uses.
         index: the actor that looks up scores.
     """
 
     cache: str | None
     keep: Keep
-    cores: float
     stores: Mapping[str, str] = field(repr=False)
+    cores: float = 1.0
     index: Any = None
 
     def open_cache(self) -> Cache | None:

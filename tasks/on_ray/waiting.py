@@ -2,17 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ray import ObjectRef
-from ray.exceptions import RayTaskError
+from ray.exceptions import LocalRayletDiedError, RayError, RayTaskError
 
-from tasks.errors import ClusterLost
+from tasks.errors import ClusterLost, TransientError
 
 LOST_SECONDS = 45.0
 """After so long without an answer the cluster is lost; Ray itself ends the process after 60."""
+
+GO_ON = "Start this run again once there is a cluster: what is in the cache is not done twice."
 
 _POLL_SECONDS = 1.0
 _ASKING_SECONDS = 5.0
@@ -21,29 +24,42 @@ T = TypeVar("T")
 
 
 class Lifeline:
-    """Tells whether it is worth waiting: the cluster answers, and the run was not stopped."""
+    """Tells whether it is worth waiting: the cluster answers, and the run was not stopped.
+
+    Attributes:
+        lost: why the cluster was given up; "" if it was not.
+        closed: whether the run has left the cluster.
+    """
 
     def __init__(self) -> None:
         self._answered = time.monotonic()
         self._asking = threading.Lock()
+        self.lost = ""
         self.closed = False
 
     def beat(self) -> None:
         """Note that the head has answered."""
         self._answered = time.monotonic()
 
+    def lose(self, reason: str) -> None:
+        """Give the cluster up: whoever waits for it ends with this reason, the first of them."""
+        self.lost = self.lost or f"{reason} {GO_ON}"
+
     def require(self) -> None:
         """Return if it is worth waiting.
 
         Raises:
-            ClusterLost: the head does not answer any more, or the run was stopped.
+            ClusterLost: the head does not answer any more, the cluster was given up, or the run
+                was stopped.
         """
         if self.closed:
             raise ClusterLost("the run has left the cluster")
+        if self.lost:
+            raise ClusterLost(self.lost)
         if time.monotonic() - self._answered > LOST_SECONDS:
             raise ClusterLost(
-                f"The head of the Ray cluster has not answered for {LOST_SECONDS:g} seconds. Once"
-                " it runs again, start this run again: what is in the cache is not done twice."
+                f"The head of the Ray cluster has not answered for {LOST_SECONDS:g} seconds."
+                f" {GO_ON}"
             )
 
     def ask(self, call: Callable[[], T]) -> T:
@@ -89,6 +105,27 @@ def result(future: Future[T]) -> T:
 def get(reference: "ObjectRef[T]") -> T:
     """Wait for the result of a call, inside the cluster."""
     return result(reference.future())
+
+
+@contextmanager
+def ray_errors(what: str, lifeline: Lifeline, say: Callable[[str], None]) -> Iterator[None]:
+    """Translate Ray's errors in the block: a process was lost, the videos are not at fault.
+
+    Args:
+        what: what the process does to a unit.
+        lifeline: is cut if Ray on this machine has ended.
+        say: is called with a message then, at once: Ray is about to end this process.
+    """
+    try:
+        yield
+    except LocalRayletDiedError as error:
+        if not lifeline.lost:
+            lifeline.lose("Ray has ended on the machine of the run itself.")
+            say(lifeline.lost)
+        raise ClusterLost(lifeline.lost) from error
+    except RayError as error:
+        how = type(error).__name__  # Ray's sentence is about gRPC
+        raise TransientError(f"the process that {what} this unit was lost ({how})") from error
 
 
 class Slots:

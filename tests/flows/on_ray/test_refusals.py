@@ -16,7 +16,8 @@ from tasks.cache import Cache
 from tasks.errors import ConfigurationError
 from tasks.model import CheckpointId
 from tasks.on_ray import RayExecutor
-from tasks.on_ray.cluster import CORES_VARIABLE, Machine, share_out
+from tasks.on_ray.cluster import CORES_VARIABLE, share_out
+from tasks.on_ray.watching import Machine
 from tasks.tagger import TaggerRequest
 from tests.flows.conftest import DEMO_MODEL
 from tests.flows.on_ray.conftest import SimulatedCluster, simulated
@@ -95,14 +96,14 @@ def test_what_listens_there_says_nothing() -> None:
 def test_too_few_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CORES_VARIABLE, "16")
     machines = [Machine("a", "10.0.0.1", 8, 1), Machine("b", "10.0.0.2", 4, 0)]
-    with pytest.raises(ConfigurationError, match=r"asks for 16 cores .* more than 6"):
+    with pytest.raises(ConfigurationError, match=r"asks for 16 cores by .* more\s+than 6"):
         share_out(machines, "auto")
     with pytest.raises(ConfigurationError, match="asks for 16 cores"):
         share_out(machines, "cpu")
 
 
 def test_a_gpu_where_there_is_none() -> None:
-    with pytest.raises(ConfigurationError, match="the cluster has no GPU"):
+    with pytest.raises(ConfigurationError, match="No machine of the Ray cluster has a GPU"):
         share_out([Machine("a", "10.0.0.1", 8, 0)], "cuda")
 
 
