@@ -1,11 +1,10 @@
-"""Decide what reaches the log of a run: the lines of ``tasks``, and few of Prefect's."""
+"""Forward the log records of ``tasks`` to the log of the run."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flows.outcome import is_news
-from tasks.errors import ClusterLost
 from tasks.shown import shown
 
 _TASKS = logging.getLogger("tasks")
@@ -38,29 +37,3 @@ def forward_logs(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) ->
         _TASKS.removeHandler(handler)
         _TASKS.setLevel(level)
         _TASKS.propagate = True
-
-
-@contextmanager
-def quiet_task_runs() -> Iterator[Callable[[], None]]:
-    """Yield a function; once it is called, what Prefect logs of each task run is left out.
-
-    The first task run that loses its cluster has the same effect: all of them do, and the run
-    itself says so.
-    """
-    hushed = False
-
-    def hush() -> None:
-        nonlocal hushed
-        hushed = True
-
-    def passes(record: logging.LogRecord) -> bool:
-        if ClusterLost.__name__ in record.getMessage():
-            hush()
-        return not hushed
-
-    log = logging.getLogger("prefect.task_runs")
-    log.addFilter(passes)
-    try:
-        yield hush
-    finally:
-        log.removeFilter(passes)

@@ -21,7 +21,7 @@ from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.logs import quiet_task_runs
+from flows.quiet import quiet_task_runs
 from tasks.errors import ClusterLost, ConfigurationError, Failure, FailureKind, TransientError
 from tasks.executor import ManagedExecutor
 from tasks.extract import extract_audio
