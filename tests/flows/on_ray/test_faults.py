@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.on_ray import executor
 from tests.flows.on_ray.conftest import (
     Data,
     SimulatedCluster,
@@ -18,6 +19,7 @@ from tests.flows.on_ray.conftest import (
     packs,
     run,
     simulated,
+    tag_command,
     wait_for,
     written,
 )
@@ -77,6 +79,77 @@ def test_the_processes_of_lost_machines_take_no_cores_from_extraction(tmp_path: 
             said, _ = process.communicate(timeout=400)
     assert process.returncode == 0, said
     assert "the cluster changed: 2 machines, 1 tagging process" in said
+
+
+def large_is_lost(cluster: SimulatedCluster, now: Callable[[], bool]) -> None:
+    """Lose the machine whose size decided how many cores the model has."""
+    wait_for(now)
+    cluster.kill_node()
+
+
+@pytest.mark.parametrize("when", ["at the start", "at work"])
+def test_the_loss_of_the_largest_machine_changes_nothing(
+    data: Data, tmp_path: Path, when: str
+) -> None:
+    """No machine that is left has as many cores as the processes with the model had."""
+    with simulated(nodes=0) as cluster:
+        cluster.add_node(gpus=0, cores=2)
+        cluster.add_node(gpus=0, cores=8)
+
+        def now() -> bool:
+            if when == "at the start":
+                return bool(cluster.processes("ray::ModelActor"))
+            return packs(tmp_path / "cache") > 0
+
+        with meanwhile(lambda: large_is_lost(cluster, now)):
+            state = run(data, tmp_path / "out", tmp_path / "cache", cluster.address)
+    assert written(tmp_path / "out") == data.expected
+    assert "2 machines, 1 tagging process" in facts(state)["computed_on"]
+
+
+def test_the_only_gpu_is_lost_and_another_joins(data: Data, tmp_path: Path) -> None:
+    with simulated(nodes=1) as cluster:
+
+        def replaced() -> None:
+            wait_for(lambda: packs(tmp_path / "cache") > 0)
+            cluster.kill_node()
+            cluster.add_node()
+
+        with meanwhile(replaced):
+            state = run(data, tmp_path / "out", tmp_path / "cache", cluster.address)
+    assert written(tmp_path / "out") == data.expected
+    assert "1 GPU" in facts(state)["computed_on"]
+
+
+def test_the_only_gpu_is_lost_for_good(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "MAX_SHORT_SECONDS", 5.0)
+    with simulated(nodes=1) as cluster:
+
+        def fault() -> None:
+            wait_for(lambda: packs(tmp_path / "cache") > 0)
+            cluster.kill_node()
+
+        with meanwhile(fault):
+            state = run(data, tmp_path / "out", tmp_path / "cache", cluster.address)
+    assert state.name == "Unfinished"
+    assert str(state.message).startswith("No machine of the Ray cluster has a GPU")
+    # The next run, without the cluster, reads no video that is in the cache.
+    state = run(data, tmp_path / "out", tmp_path / "cache", ray=None)
+    assert written(tmp_path / "out") == data.expected
+    assert facts(state)["cached"] > 0
+
+
+def test_the_head_is_lost_while_the_processes_start(data: Data, tmp_path: Path) -> None:
+    with simulated(nodes=1) as cluster, tag_command(data, tmp_path, cluster.address) as process:
+        wait_for(lambda: cluster.processes("ray::ModelActor"))
+        cluster.kill_head()
+        said, _ = process.communicate(timeout=90)
+    assert process.returncode == 4, said
+    assert "error: The head of the Ray cluster has not answered for 45 seconds" in said or (
+        "Unfinished: The head of the Ray cluster has not answered for 45 seconds" in said
+    )
 
 
 def check(

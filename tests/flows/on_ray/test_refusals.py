@@ -102,6 +102,31 @@ def test_too_few_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         share_out(machines, "cpu")
 
 
+def test_a_unit_that_no_machine_can_take_any_more() -> None:
+    with pytest.raises(ConfigurationError, match=r"A unit asks for 4 cores, and .* more\s+than 1"):
+        share_out([Machine("a", "10.0.0.1", 2, 0)], "cpu", unit_cores=4)
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_a_unit_fits_each_machine_of_the_start(gpus: int) -> None:
+    """So it can be done again if any of them is all that is left."""
+    there = [Machine(str(cores), "10.0.0.1", cores, gpus) for cores in (2, 4, 16, 64)]
+    cores = share_out(there, "auto").unit_cores
+    for machine in there:
+        share_out([machine], "auto", cores)
+
+
+def test_processes_fit_a_cluster_that_leaves_as_much_to_extraction() -> None:
+    of_gpu = share_out([Machine("a", "10.0.0.1", 16, 2)], "cuda")
+    assert of_gpu.fit(share_out([Machine("b", "10.0.0.2", 64, 1)], "cuda"))
+    assert not of_gpu.fit(share_out([Machine("c", "10.0.0.3", 2, 1)], "cuda"))
+    large, small = ([Machine("d", "10.0.0.4", cores, 0)] for cores in (16, 2))
+    assert share_out(large, "cpu").fit(share_out(large * 2, "cpu"))
+    assert not share_out(large, "cpu").fit(share_out(small, "cpu"))
+    assert not share_out(small, "cpu").fit(share_out(large, "cpu"))
+    assert not of_gpu.fit(share_out(large, "cpu"))
+
+
 def test_a_gpu_where_there_is_none() -> None:
     with pytest.raises(ConfigurationError, match="No machine of the Ray cluster has a GPU"):
         share_out([Machine("a", "10.0.0.1", 8, 0)], "cuda")
