@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from flows.saying import refuse, say
 from tasks.model import DEFAULT_CHECKPOINT
-from tasks.shown import is_unicode, shown, shown_url
+from tasks.shown import is_unicode, shown, shown_url, some
 
 INTERRUPTED = 130
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     del options["json"]
     if refusal := _text_refusal(options):
         return _refuse(refusal, as_json)
-    say(f"Tagging the videos of {', '.join(map(shown_url, options['manifests'][:3]))} ...")
+    say(f"Tagging the videos of {some(list(map(shown_url, options['manifests'])), 3)} ...")
     try:
         from flows.command import run
 

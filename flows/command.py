@@ -19,7 +19,7 @@ from prefect.settings import (
 from rich.console import Console
 
 from flows.executors import require_ray
-from flows.outcome import DRY_RUN, Misconfigured, RunFailed, TooManyFailures, Unfinished
+from flows.outcome import DRY_RUN, Facts, Misconfigured, RunFailed, TooManyFailures, Unfinished
 from flows.saying import refuse, say
 from flows.show.terminal import show
 from flows.summary import Summary
@@ -48,7 +48,7 @@ def run(options: dict[str, Any], as_json: bool) -> int:
     if not options.get("dry_run") and not options.get("ray"):
         # Not a daemon: a process that ends while one is inside PyTorch may abort.
         threading.Thread(target=_import_model, name="import torch").start()
-    settings: dict[Any, Any] = {
+    settings = {
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_SECONDS,
         PREFECT_SERVER_ANALYTICS_ENABLED: False,
     }
@@ -83,7 +83,7 @@ def _server_refusal() -> str | None:
     return None
 
 
-def _misspelt(options: dict[str, Any]) -> State[Any] | None:
+def _misspelt(options: dict[str, Any]) -> State[Facts] | None:
     """Return the final state of a run whose manifests, model or cluster cannot exist, as far as a
     quick check can tell; else None."""
     logging.disable(logging.WARNING)  # the run will list the manifests again, and warn
@@ -107,11 +107,11 @@ def _import_model() -> None:
     import tasks.model.loading  # noqa: F401
 
 
-def _run(parameters: dict[str, Any]) -> State[Any]:
-    return cast("State[Any]", tag_videos(**parameters, return_state=True))
+def _run(parameters: dict[str, Any]) -> State[Facts]:
+    return cast("State[Facts]", tag_videos(**parameters, return_state=True))
 
 
-def _show_result(state: State[Any], as_json: bool) -> int:
+def _show_result(state: State[Facts], as_json: bool) -> int:
     """Print the result of the run, and return the exit status."""
     result = state.result(raise_on_failure=False)
     match result:

@@ -9,7 +9,7 @@ from prefect.futures import PrefectFuture
 from tasks.manifests import Fields, Retag
 from tasks.merge import Merged, leave, merge_tags
 from tasks.plan import ManifestPlan
-from tasks.shown import shown_url
+from tasks.shown import shown_url, some
 from tasks.videos import ManifestRange, Videos
 
 MANIFESTS_PER_TASK = 100
@@ -58,8 +58,7 @@ class Merging:
         due = self._waiting.take_outside(unsettled)
         for start in range(0, len(due), MANIFESTS_PER_TASK):
             plans = due[start : start + MANIFESTS_PER_TASK]
-            more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
-            name = shown_url(plans[0].manifest.target) + more
+            name = some([shown_url(plan.manifest.target) for plan in plans], 1)
             future = merge_tags.submit(
                 name, plans, self._fields, self._videos, self._retag, self._provenance
             )

@@ -30,7 +30,7 @@ class RunFailed(TaggingError):
     def __reduce__(self) -> tuple[type, tuple[str, Facts]]:
         return type(self), (str(self), self.facts)
 
-    def state(self) -> State[Any]:
+    def state(self) -> State[Facts]:
         """Return the Failed state that is named after this class and carries it."""
         return Failed(name=type(self).__name__, message=str(self), data=self)
 
@@ -53,7 +53,7 @@ def is_news(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], RunFailed))
 
 
-def final_state(summary: Summary, max_failure_rate: float) -> State[Any]:
+def final_state(summary: Summary, max_failure_rate: float) -> State[Facts]:
     """Return ``Completed``; ``Partial``, completed though some samples failed; or
     ``TooManyFailures``. The counts are its result, or its exception's."""
     rate = f"{summary.failures_in_words()}; {max_failure_rate:.0%} may fail"

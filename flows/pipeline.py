@@ -184,7 +184,7 @@ class _Units:
         # Prefect gives the task the result of this future.
         tagged = runner.submit(tag_audio, {"unit": extracted, **given})
         self._in_flight[number] = _InFlight(unit, extracted, tagged)
-        self._submitted, self._rest = number, [ManifestRange(unit.reached, sys.maxsize)]
+        self._submitted, self._rest = number, [ManifestRange(unit.last_manifest, sys.maxsize)]
         tagged.add_done_callback(lambda _: self._ended.put(number))
 
 

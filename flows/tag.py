@@ -36,7 +36,7 @@ from tasks.labels import LabelMap, TagOptions
 from tasks.labels.tagging import Aggregate
 from tasks.manifests import Fields, Retag
 from tasks.model import DEFAULT_CHECKPOINT, CheckpointId, Dtype
-from tasks.shown import shown_url
+from tasks.shown import shown_url, some
 from tasks.storage import absolute
 from tasks.tagger import TaggerRequest
 from tasks.videos import Videos
@@ -53,8 +53,7 @@ def _run_name() -> str:
     manifests: list[str] = flow_run.parameters.get("manifests", [])
     if not manifests:  # the deployment's variable names them
         return f"{deployment.name} {flow_run.scheduled_start_time:%Y-%m-%d}"
-    more = f" and {len(manifests) - 1} more" if len(manifests) > 1 else ""
-    return f"{shown_url(manifests[0])}{more}"
+    return some(list(map(shown_url, manifests)), 1)
 
 
 @flow(

@@ -2,6 +2,7 @@
 characters that act on a screen."""
 
 import re
+from collections.abc import Sequence
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 # A local path, perhaps in quotes: its "?", "#" and "@" are part of a name.
@@ -29,6 +30,12 @@ def shown_url(url: str) -> str:
 def counted(number: int, noun: str) -> str:
     """Return ``1 sample``, ``2,000 samples``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def some(texts: Sequence[str], limit: int) -> str:
+    """Return at most ``limit`` texts, and how many more there are: ``a, b and 3 more``."""
+    more = f" and {len(texts) - limit:,} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
 
 
 def is_unicode(text: str) -> bool:

@@ -24,12 +24,12 @@ class Unit:
 
     Attributes:
         urls: of the videos.
-        reached: the manifest of the last of them; the next unit begins there or later.
+        last_manifest: the manifest of the last video; the next unit begins there or later.
         span: the manifests that may name one of them.
     """
 
     urls: list[str]
-    reached: int
+    last_manifest: int
     span: ManifestRange
 
 
@@ -64,15 +64,15 @@ class Videos:
 
     def units(self, size: int) -> Iterator[Unit]:
         """Yield the videos in order, ``size`` at a time."""
-        reached = (-1, -1)
+        last = (-1, -1)
         while rows := self._select(
             "SELECT manifest, position, last, url FROM videos WHERE (manifest, position) > (?, ?)"
             " ORDER BY manifest, position LIMIT ?",
-            (*reached, size),
+            (*last, size),
         ):
-            reached = rows[-1][:2]
+            last = rows[-1][:2]
             span = ManifestRange(rows[0][0], max(last for _, _, last, _ in rows))
-            yield Unit([url for *_, url in rows], reached[0], span)
+            yield Unit([url for *_, url in rows], last[0], span)
 
     def settle(self, outcomes: Iterable[tuple[str, VideoTags | Failure]]) -> None:
         """Record the tags, or the failure, of each URL."""

@@ -30,7 +30,7 @@ def write(path: Path, *samples: Mapping[str, object] | str) -> Path:
 
 
 def planned(videos: Videos, size: int = 100) -> list[tuple[int, list[str]]]:
-    return [(unit.reached, unit.urls) for unit in videos.units(size)]
+    return [(unit.last_manifest, unit.urls) for unit in videos.units(size)]
 
 
 def test_untagged_samples_give_their_videos(tmp_path: Path, videos: Videos) -> None:

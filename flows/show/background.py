@@ -11,6 +11,7 @@ from flows.show.examples import Example, Examples
 from flows.show.report import Background
 from tasks.extract import decoders
 from tasks.labels import model_name
+from tasks.shown import some
 from tasks.tagger import Tagger
 
 _MANIFESTS = 5
@@ -44,7 +45,5 @@ def _parameters(parameters: Mapping[str, object]) -> dict[str, object]:
     """Return the parameters that were given, as a person would write them."""
     given = {name: value for name, value in parameters.items() if value not in (None, "", [])}
     if isinstance(manifests := given.get("manifests"), list):
-        more = len(manifests) - _MANIFESTS
-        listed = [str(manifest) for manifest in manifests[:_MANIFESTS]]
-        given["manifests"] = " ".join([*listed, f"and {more:,} more"] if more > 0 else listed)
+        given["manifests"] = some(list(map(str, manifests)), _MANIFESTS)
     return given

@@ -1,8 +1,8 @@
 """Encode a clip for a page: Opus to play, and a mel spectrogram to look at."""
 
 import io
-import struct
-import zlib
+from fractions import Fraction
+from typing import Any
 
 import av
 import librosa
@@ -58,22 +58,15 @@ def spectrogram(clip: Clip) -> bytes:
 
 def png(shades: npt.NDArray[np.uint8]) -> bytes:
     """Return an image of shades, shape (rows, columns), with a palette from dark to light."""
-    rows, columns = shades.shape
     at = np.linspace(0, len(_COLORS) - 1, _SHADES)
     channels = np.array(_COLORS, float).T
-    palette = np.stack([np.interp(at, range(len(_COLORS)), channel) for channel in channels], -1)
-    unfiltered = np.pad(shades, ((0, 0), (1, 0)))  # each row begins with its filter: none
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            _chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)),
-            _chunk(b"PLTE", np.round(palette).astype(np.uint8).tobytes()),
-            _chunk(b"IDAT", zlib.compress(unfiltered.tobytes(), 9)),
-            _chunk(b"IEND", b""),
-        ]
-    )
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(name + content)
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+    colors = np.stack([np.interp(at, range(len(_COLORS)), channel) for channel in channels], -1)
+    palette = np.zeros((256, 4), np.uint8)  # opaque, red, green, blue
+    palette[:, 0], palette[:_SHADES, 1:] = 255, np.round(colors)
+    picture: Any = (np.ascontiguousarray(shades), palette)  # not in PyAV's types
+    frame = av.VideoFrame.from_ndarray(picture, format="pal8")
+    encoder = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width = shades.shape
+    encoder.pix_fmt, encoder.time_base = "pal8", Fraction(1)
+    encoder.options = {"compression_level": "9"}
+    return b"".join(map(bytes, [*encoder.encode(frame), *encoder.encode(None)]))

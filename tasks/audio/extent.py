@@ -1,6 +1,6 @@
 """Detect truncated files from the sizes that their containers declare.
 
-FFmpeg reads a truncated file as one that ends there, in some formats without a word.
+FFmpeg takes the cut for the end, in some formats without a word.
 """
 
 import struct

@@ -164,8 +164,8 @@ def _open(
         return open_seekable(fs, path)
     if identity is None or not is_s3(fs):
         return fs.open(path, "rb")
-    # s3fs would first send a HEAD request for what the run knows already, to read on condition that
-    # the object stays the same (If-Match): tell it.
+    # s3fs would send a HEAD request for the size and the ETag, which the run knows already: with
+    # them it reads on condition that the object stays the same (If-Match).
     file = fs.open(path, "rb", size=identity.size)
     file.details = {"name": path, "size": identity.size, "ETag": f'"{identity.token}"'}
     file.read_kw = {**file.read_kw, "IfMatch": file.details["ETag"]}

@@ -27,6 +27,7 @@ Send = Callable[[Message, bytes], None]
 
 
 def main() -> None:
+    """Answer the requests on stdin, one after another, until it is closed."""
     _limit_memory(int(sys.argv[1]))
     requests = _requests(sys.stdin.buffer)
     # Stdout is kept for answers: anything else that is printed goes to stderr.

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Self, TypeVar
 
 from tasks.errors import ConfigurationError, StorageError
-from tasks.shown import shown_url
+from tasks.shown import shown_url, some
 from tasks.storage import name, open_for_reading
 from tasks.tags import EMPTY
 
@@ -151,5 +151,4 @@ def _checked(groups: Groups) -> Groups:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
-    return ", ".join(repr(name) for name in names[:_EXAMPLES]) + more
+    return some(list(map(repr, names)), _EXAMPLES)

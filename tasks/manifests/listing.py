@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tasks.errors import ConfigurationError, FailureKind, StorageError
 from tasks.manifests import FORMATS, format_of, is_manifest
 from tasks.manifests.ledger import LEDGER_SUFFIX
-from tasks.shown import counted, shown_url
+from tasks.shown import counted, shown_url, some
 from tasks.storage import absolute, is_there, list_files, name, parent, relative
 
 log = logging.getLogger(__name__)
@@ -114,9 +114,8 @@ def _is_table(file: str) -> bool:
 
 
 def _unreadable(files: list[str]) -> str:
-    more = f" and {len(files) - _EXAMPLES:,} more" if len(files) > _EXAMPLES else ""
-    examples = ", ".join(shown_url(name(file)) for file in files[:_EXAMPLES])
-    return f"{counted(len(files), 'file')} in a format that cannot be read ({examples}{more})"
+    examples = some([shown_url(name(file)) for file in files], _EXAMPLES)
+    return f"{counted(len(files), 'file')} in a format that cannot be read ({examples})"
 
 
 def _instead(files: list[str], tables: list[str]) -> str:

@@ -58,7 +58,7 @@ class Columns:
     """
 
     def __init__(self, source: BinaryIO, fields: Fields) -> None:
-        # It tells exceptions of the source from faults of the file.
+        # Spliced tells exceptions of the source from damage of the file.
         whole = Spliced(source, source.seek(0, io.SEEK_END), b"")
         self.fields, self.footer = fields, Footer.read(cast(BinaryIO, whole))
         # pyarrow also checks the parts of the footer that are not read here.

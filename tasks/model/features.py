@@ -24,7 +24,7 @@ PREEMPHASIS = 0.97
 LOWEST_FREQUENCY = 20  # Hz
 ENERGY_FLOOR = float(np.finfo(np.float32).eps)
 
-# So many are computed at a time on a CPU that they stay in a core's cache.
+# Frames computed at a time on a CPU: few enough to stay in a core's cache.
 _CPU_FRAMES = 256
 
 

@@ -21,8 +21,8 @@ def make_scratch(target: Path | None, like: Path | None = None) -> Path:
     """Make a new empty file: hidden beside a local ``target`` (a rename does not cross file
     systems), in the temporary folder for a remote one.
 
-    Nobody can read it who cannot read ``target``, or ``like`` if there is no target yet. It gets
-    the mode of the target when it replaces it.
+    The file is no more readable than ``target``, or ``like`` if there is no target yet. When it
+    replaces the target, it takes the target's mode.
     """
     if target is None:
         handle, path = tempfile.mkstemp()

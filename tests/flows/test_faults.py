@@ -119,4 +119,4 @@ def test_a_store_that_comes_back_is_waited_for_and_the_log_says_so(
         )
     assert state.name == "Completed"
     said = [record.getMessage() for record in caplog.records if "retry" in record.getMessage()]
-    assert said[0].startswith("extract unit 1, retry 1 of 3: 1 of its videos could not be reached:")
+    assert said[0].startswith("extract unit 1, retry 1 of 3: 1 video could not be reached:")
