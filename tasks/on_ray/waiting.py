@@ -15,7 +15,7 @@ from tasks.errors import ClusterLost, TransientError
 LOST_SECONDS = 45.0
 """After so long without an answer the cluster is lost; Ray itself ends the process after 60."""
 
-GO_ON = "Start this run again once there is a cluster: what is in the cache is not done twice."
+GO_ON = "Start this run again later: what is in the cache is not done twice."
 
 _POLL_SECONDS = 1.0
 _ASKING_SECONDS = 5.0
