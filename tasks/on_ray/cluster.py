@@ -74,9 +74,7 @@ def share_out(machines: Sequence[Machine], device: str, unit_cores: float | None
         raise ConfigurationError("No machine of the Ray cluster offers a core.")
     gpus = 0 if device == "cpu" else sum(machine.gpus for machine in machines)
     if device.startswith("cuda") and not gpus:
-        raise ConfigurationError(
-            f"No machine of the Ray cluster has a GPU."
-        )
+        raise ConfigurationError("No machine of the Ray cluster has a GPU.")
     return (_with_gpus if gpus else _on_cores)(machines, unit_cores)
 
 
