@@ -38,7 +38,7 @@ _CHANGED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "N
 class ObjectStream(io.RawIOBase):
     """Streams an object from start to end by a single GET, which also tells its identity.
 
-    ``fs.open`` sends HEAD first and then reads in blocks: twice the requests for a small manifest.
+    ``fs.open`` sends HEAD first and then reads in blocks: twice the requests for a small object.
     After a lost connection, the stream is resumed where it stopped, on condition that the object
     has not changed.
 
@@ -199,8 +199,8 @@ def _warn_of_ignored_conditions(fs: S3FileSystem, path: str) -> None:
     folder, slash, _ = key.rpartition("/")
     if not _honours_conditions(fs, bucket, f"{folder}{slash}.{uuid.uuid4().hex}.probe"):
         _log.warning(
-            "s3://%s: its store ignores If-Match. If another program writes to a manifest at the "
-            "moment in which this run replaces it, that write is lost.",
+            "s3://%s: its store ignores If-Match. If another program writes to a file there at the "
+            "moment at which it is replaced, that write is lost.",
             bucket,
         )
     _probed.add((fs, bucket))

@@ -204,7 +204,7 @@ def test_windows_that_are_damaged_are_left_out_with_a_note(tmp_path: Path) -> No
 
     assert len(clips) == 3
     assert notes is not None
-    assert "1 windows left out" in notes
+    assert "1 window left out" in notes
 
 
 @pytest.mark.parametrize(
