@@ -172,7 +172,7 @@ def test_an_address_that_is_no_prefect_server_is_one_sentence(tmp_path: Path, s3
     done = command("m.jsonl", cwd=tmp_path, api=f"{s3.endpoint}/api")
     assert done.returncode == 2
     _, line = done.stderr.splitlines()
-    assert line.startswith("error: The Prefect server at")
+    assert line.startswith("error: No Prefect server answers at")
 
 
 def test_from_python_a_failed_run_raises_one_sentence(tmp_path: Path, api: str) -> None:
