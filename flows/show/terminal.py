@@ -25,7 +25,8 @@ def show(summary: Summary, console: Console) -> None:
     ledgers = tables.ledgers(summary, _LEDGERS)
     if summary.failures:
         console.print(render.terminal(tables.failures(summary)))
-    lines = [f"All failures: {', '.join(ledgers)}"] if ledgers else []
+    title = "All failures: "
+    lines = [title + f"\n{' ' * len(title)}".join(ledgers)] if ledgers else []
     lines += [f"Problem: {problem}" for problem in summary.problems[:_PROBLEMS]]
     if len(summary.problems) > _PROBLEMS:
         lines.append(f"{len(summary.problems) - _PROBLEMS:,} more problems, in the ledgers")

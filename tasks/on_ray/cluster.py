@@ -83,7 +83,7 @@ def _with_gpus(machines: Sequence[Machine], unit_cores: float | None) -> Shares:
     with_gpu = [machine for machine in machines if machine.gpus]
     per_gpu = min([_CORES_PER_GPU, *(one.cores / one.gpus / 2 for one in with_gpu)])
     free = [machine.cores - machine.gpus * per_gpu for machine in machines]
-    # So many that each machine can take a unit: then no unit depends on a single machine.
+    # No more than each machine can spare, so that a unit can be done on any that is left.
     least = min((left for left in free if left >= 1), default=max(free))
     cores = _unit_cores(unit_cores, default=min(_CORES_PER_UNIT, least), largest=max(free))
     extractors = max(1, sum(int(left // cores) for left in free))

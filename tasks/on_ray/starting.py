@@ -59,6 +59,6 @@ def first_answer(
                 time.sleep(_PAUSE_SECONDS)
                 asked[find(actor)] = actor
         if not said and time.monotonic() - started > _SAY_AFTER_SECONDS:
-            say("waiting for a process with the model: until it is up, and has a GPU or cores free")
+            say("waiting for a process with the model: it is starting, or no GPU or cores are free")
             said = True
     return None
